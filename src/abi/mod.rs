@@ -1,0 +1,16 @@
+//! The raw kernel ABI: structures, numbers and system calls.
+//!
+//! Everything that speaks to the kernel in its own layout lives here, so that
+//! the rest of the crate can name things by what they mean. Sizes and ioctl
+//! numbers are asserted at compile time against `include/uapi/linux/seccomp.h`.
+
+mod constant;
+mod errno;
+mod seccomp;
+#[allow(unsafe_code)]
+mod syscall;
+
+pub use constant::*;
+pub use errno::*;
+pub use seccomp::*;
+pub use syscall::*;

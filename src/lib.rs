@@ -1,0 +1,18 @@
+//! What does a Linux kernel really do when seccomp hands a system call to
+//! user space, and since when?
+//!
+//! One script runs in a world that records what it saw. A [`scenario`] says
+//! who takes part and in which order they act; [`live`] really makes the
+//! calls; a [`trace`] is what came out, with everything accidental taken
+//! out. `docs/design.md` is the picture that holds all of it.
+
+#![deny(missing_docs)]
+#![deny(unsafe_code)]
+
+pub mod abi;
+pub mod bpf;
+pub mod cli;
+pub mod filter;
+pub mod live;
+pub mod scenario;
+pub mod trace;

@@ -1,0 +1,266 @@
+//! Makes outcomes of what actors wrote down, with everything accidental
+//! taken out.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+use super::shared::{Record, RecordKind, Shared, notification_of};
+use super::watch::Rest;
+use crate::abi::{self, SeccompNotif};
+use crate::filter::{Arch, Syscall};
+use crate::scenario::{ActorId, Arg, Entry, Op, Schedule, SlotId};
+use crate::trace::{
+    Argument, HandlerRun, Notification, Outcome, Sender, SignalInfo, TrappedCall, Wait,
+};
+
+/// Calls whose result is the id of a task.
+const RETURN_A_TASK: &[i64] = &[
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_getppid,
+    libc::SYS_fork,
+    libc::SYS_vfork,
+    libc::SYS_clone,
+    libc::SYS_clone3,
+    libc::SYS_wait4,
+    libc::SYS_set_tid_address,
+    libc::SYS_seccomp,
+];
+
+/// `SYS_SECCOMP`, the `si_code` of a SIGSYS that a filter made.
+const SYS_SECCOMP: i32 = 1;
+
+/// What has been read of the actors' records, and what names stand for.
+pub(super) struct Observer<'s> {
+    schedule: &'s Schedule,
+    shared: &'s Shared,
+    read: Vec<usize>,
+    rests: Vec<Option<Rest>>,
+    tids: HashMap<i32, ActorId>,
+    started: Vec<bool>,
+    /// The first id received on each listener.
+    first_ids: HashMap<SlotId, u64>,
+    harness: i32,
+}
+
+impl<'s> Observer<'s> {
+    pub fn new(schedule: &'s Schedule, shared: &'s Shared) -> Self {
+        let actors = schedule.actors.len();
+        Observer {
+            schedule,
+            shared,
+            read: vec![0; actors],
+            rests: vec![None; actors],
+            tids: HashMap::new(),
+            started: vec![false; actors],
+            first_ids: HashMap::new(),
+            harness: std::process::id() as i32,
+        }
+    }
+
+    /// Notes an actor's thread id.
+    pub fn knows(&mut self, actor: ActorId, tid: i32) {
+        self.tids.insert(tid, actor);
+    }
+
+    /// Whether some actor has said that it started this one.
+    pub fn was_started(&self, actor: ActorId) -> bool {
+        self.started[actor.0] || self.unread_start(actor)
+    }
+
+    fn unread_start(&self, actor: ActorId) -> bool {
+        (0..self.schedule.actors.len()).any(|by| {
+            let records = (self.read[by]..).map_while(|index| self.shared.actors[by].read(index));
+            records.into_iter().any(|record| self.starts(&record) == Some(actor))
+        })
+    }
+
+    fn starts(&self, record: &Record) -> Option<ActorId> {
+        let RecordKind::Done(act) = record.kind else { return None };
+        match self.schedule.acts[act].op {
+            Op::Fork(actor) | Op::Thread(actor) if record.raw > 0 => Some(actor),
+            _ => None,
+        }
+    }
+
+    /// What an actor was seen to do before; remembers what it does now.
+    pub fn rest(&mut self, actor: ActorId, now: Rest) -> Option<Rest> {
+        self.rests[actor.0].replace(now)
+    }
+
+    /// What an actor has written down since the last time.
+    pub fn news(&mut self, actor: ActorId) -> Vec<(Option<usize>, Outcome)> {
+        let mut news = Vec::new();
+        while let Some(record) = self.shared.actors[actor.0].read(self.read[actor.0]) {
+            self.read[actor.0] += 1;
+            if let Some(started) = self.starts(&record) {
+                self.started[started.0] = true;
+            }
+            news.push(match record.kind {
+                RecordKind::Done(act) => (Some(act), self.outcome(actor, act, &record)),
+                RecordKind::Handler => (None, Outcome::Handler(handler_run(&record))),
+            });
+        }
+        news
+    }
+
+    /// The name of a native system call.
+    pub fn call_name(&self, number: i32) -> String {
+        Syscall::from_number(number, Arch::X86_64).to_string()
+    }
+
+    fn outcome(&mut self, actor: ActorId, act: usize, record: &Record) -> Outcome {
+        let raw = record.raw;
+        let words = &record.words;
+        match self.schedule.acts[act].op {
+            Op::Call { entry: Entry::Native, number, .. }
+                if RETURN_A_TASK.contains(&(number as i64)) =>
+            {
+                self.task(raw)
+            }
+            Op::Install { .. } => self.task(raw),
+            Op::Fork(started) | Op::Thread(started) if raw > 0 => {
+                Outcome::ReturnedActor(self.schedule.actors[started.0].name.clone())
+            }
+            Op::Recv { listener, .. } if raw == 0 => {
+                let notification = notification_of(&words[..10]);
+                Outcome::Received(self.received(actor, act, listener, &notification))
+            }
+            Op::Poll { .. } if raw >= 0 => Outcome::Ready(words[0] as u32),
+            Op::EpollWait { .. } if raw >= 0 => Outcome::Ready(words[0] as u32),
+            Op::Select { .. } if raw >= 0 => {
+                let sets = ["readable", "writable", "exceptional"];
+                let has = |index: &usize| words[0] >> index & 1 != 0;
+                let found = (0..3).filter(has).map(|index| sets[index].to_owned());
+                Outcome::Selected(found.collect())
+            }
+            Op::Load { len, unit, .. } => read(words, len, unit),
+            Op::ReadMem { .. } if raw == 0 => Outcome::EndOfFile,
+            Op::ReadMem { .. } if raw > 0 => read(words, raw as usize, 1),
+            Op::WaitStop(_) if raw > 0 => Outcome::Waited(waited(words[0] as i32)),
+            Op::EventMessage(_) | Op::GetRegister { .. } if raw == 0 => {
+                Outcome::Numbers(vec![words[0] as i64])
+            }
+            Op::GetFilter { .. } if raw > 0 && words[0] > 0 => {
+                let (name, _) = &self.schedule.programs[words[0] as usize - 1];
+                Outcome::Program(name.clone())
+            }
+            _ => Outcome::Returned(raw),
+        }
+    }
+
+    fn task(&self, raw: i64) -> Outcome {
+        let known = i32::try_from(raw).ok().and_then(|tid| {
+            let name = |actor: &ActorId| self.schedule.actors[actor.0].name.clone();
+            let harness = (tid == self.harness).then(|| "the harness".to_owned());
+            self.tids.get(&tid).map(name).or(harness)
+        });
+        known.map_or(Outcome::Returned(raw), Outcome::ReturnedActor)
+    }
+
+    fn received(
+        &mut self,
+        _receiver: ActorId,
+        act: usize,
+        listener: Arg,
+        notification: &SeccompNotif,
+    ) -> Notification {
+        let id = match listener {
+            Arg::Slot(slot, 0) => {
+                let first = *self.first_ids.entry(slot).or_insert(notification.id);
+                notification.id.wrapping_sub(first) as i64
+            }
+            _ => 0,
+        };
+        let name = self.schedule.acts[act].binds.map(|slot| self.schedule.slots[slot.0].name.clone());
+        let data = &notification.data;
+        Notification {
+            name: name.unwrap_or_default(),
+            id,
+            from: match self.tids.get(&(notification.pid as i32)) {
+                Some(target) => Sender::Actor(self.schedule.actors[target.0].name.clone()),
+                None if notification.pid == 0 => Sender::Invisible,
+                None => Sender::Unknown,
+            },
+            flags: notification.flags,
+            call: Syscall::from_number(data.nr, arch(data.arch)).to_string(),
+            arch: data.arch,
+            args: data.args.iter().map(|value| self.argument(*value)).collect(),
+            at_call: abi::traced_return_addresses().contains(&data.instruction_pointer),
+        }
+    }
+
+    fn argument(&self, value: u64) -> Argument {
+        match self.schedule.arena.name_of(value) {
+            Some(name) => Argument::Address(name.to_owned()),
+            None => match self.tids.get(&(value as i32)) {
+                Some(actor) if value <= i32::MAX as u64 => {
+                    Argument::Address(format!("pid({})", self.schedule.actors[actor.0].name))
+                }
+                _ => Argument::Number(value),
+            },
+        }
+    }
+
+    /// Whether an actor wrote more than there is room for.
+    pub fn overflowed(&self) -> Option<&str> {
+        let full = self.shared.actors.iter().position(super::shared::ActorArea::overflowed)?;
+        Some(&self.schedule.actors[full].name)
+    }
+
+    /// The act that an actor is in.
+    pub fn act(&self, actor: ActorId) -> Option<usize> {
+        let phase = self.shared.actors[actor.0].phase.load(Ordering::Acquire);
+        phase.checked_sub(super::shared::ACTING).map(|act| act as usize)
+    }
+}
+
+fn arch(audit: u32) -> Arch {
+    if audit == abi::AUDIT_ARCH_I386 { Arch::I386 } else { Arch::X86_64 }
+}
+
+fn handler_run(record: &Record) -> HandlerRun {
+    let signal = record.raw as i32;
+    let words = &record.words;
+    let info = (words[0] != 0).then(|| {
+        let code = words[2] as i32;
+        let call = (signal == libc::SIGSYS && code == SYS_SECCOMP).then(|| {
+            let (address, audit) = (words[3], (words[4] >> 32) as u32);
+            let addresses = abi::traced_return_addresses();
+            TrappedCall {
+                call: Syscall::from_number(words[4] as i32, arch(audit)).to_string(),
+                arch: audit,
+                at_call: addresses.contains(&address),
+                resumes_at_call: words[7] == address,
+                register: words[6] as i64,
+            }
+        });
+        SignalInfo { code, errno: (words[1] >> 32) as i32, call }
+    });
+    HandlerRun { signal, info }
+}
+
+/// Bytes as text up to the first NUL, or as little-endian numbers.
+fn read(words: &[u64], len: usize, unit: u8) -> Outcome {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).take(len).collect();
+    if unit == 1 {
+        let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        return Outcome::Text(text.escape_ascii().to_string());
+    }
+    let numbers = bytes.chunks_exact(usize::from(unit)).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        i64::from_le_bytes(word)
+    });
+    Outcome::Numbers(numbers.collect())
+}
+
+fn waited(status: i32) -> Wait {
+    if libc::WIFSTOPPED(status) {
+        Wait::Stop { signal: libc::WSTOPSIG(status), event: status >> 16 }
+    } else if libc::WIFEXITED(status) {
+        Wait::Exited(libc::WEXITSTATUS(status))
+    } else {
+        Wait::Killed(libc::WTERMSIG(status))
+    }
+}

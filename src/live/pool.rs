@@ -1,0 +1,273 @@
+//! Workers and the work: several processes, each given one scenario after
+//! another, and thrown away when their state is unclear.
+
+use std::collections::HashSet;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+use thiserror::Error;
+
+use super::worker::{Request, WORKER_COMMAND};
+use super::actor::{ACTOR_NAME, MEMORY};
+use super::{RunResult, end, freezer};
+use crate::trace::Trace;
+
+/// How long a worker may be silent over one run before it is killed.
+const LONGEST_RUN: Duration = Duration::from_secs(180);
+
+/// One run of one scenario.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// `theme/name` of its file.
+    pub file: String,
+    /// The scenario's id, with its parameters.
+    pub id: String,
+    /// The file's text.
+    pub source: String,
+}
+
+/// What keeps workers from being had.
+#[derive(Debug, Error)]
+pub enum PoolError {
+    /// The executable cannot be started again.
+    #[error("starting a worker: {0}")]
+    Start(#[source] io::Error),
+    /// This process cannot adopt what a killed worker leaves.
+    #[error("becoming a subreaper: {0}")]
+    Subreaper(#[source] io::Error),
+}
+
+/// Runs scenarios in worker processes.
+pub struct Pool {
+    executable: PathBuf,
+    scratch: PathBuf,
+    size: usize,
+    /// Process ids of living workers. It is locked while one is started or
+    /// buried, so that nobody takes a new worker for an orphan.
+    living: Mutex<HashSet<u32>>,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    /// A pool of `size` workers, each of them `executable` started again;
+    /// `None` for the executable that runs now.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::Subreaper`] where the kernel refuses it.
+    #[allow(unsafe_code)]
+    pub fn new(size: usize, executable: Option<&Path>) -> Result<Pool, PoolError> {
+        // SAFETY: sets an attribute of this process.
+        if unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) } != 0 {
+            return Err(PoolError::Subreaper(io::Error::last_os_error()));
+        }
+        Ok(Pool {
+            executable: executable.unwrap_or(Path::new("/proc/self/exe")).to_owned(),
+            scratch: std::env::temp_dir(),
+            size: size.max(1),
+            living: Mutex::new(HashSet::new()),
+        })
+    }
+
+    /// Runs jobs and tells each result as it comes, by the job's number.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::Start`] when no worker can be started. A worker that dies
+    /// is a result of its job, not an error.
+    pub fn run(
+        &self,
+        jobs: &[Job],
+        mut tell: impl FnMut(usize, RunResult),
+    ) -> Result<(), PoolError> {
+        let next = AtomicUsize::new(0);
+        let (sender, results) = mpsc::channel();
+        std::thread::scope(|scope| {
+            for _ in 0..self.size.min(jobs.len()) {
+                let (sender, next) = (sender.clone(), &next);
+                scope.spawn(move || self.work_through(jobs, next, &sender));
+            }
+            drop(sender);
+            for result in results {
+                match result {
+                    Ok((job, result)) => tell(job, result),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn work_through(
+        &self,
+        jobs: &[Job],
+        next: &AtomicUsize,
+        sender: &mpsc::Sender<Result<(usize, RunResult), PoolError>>,
+    ) {
+        let mut idle = None;
+        while let Some((index, job)) = next_job(jobs, next) {
+            let mut worker = match idle.take().map_or_else(|| self.start(), Ok) {
+                Ok(worker) => worker,
+                Err(error) => {
+                    // A receiver that is gone has failed already.
+                    let _ = sender.send(Err(error));
+                    return;
+                }
+            };
+            let result = match worker.run(job) {
+                Ok(result @ (RunResult::Ran(_) | RunResult::Skipped(_))) => {
+                    idle = Some(worker);
+                    result
+                }
+                // After anything but a clear end its state is not trusted.
+                Ok(result) => {
+                    let _ = self.bury(worker);
+                    result
+                }
+                Err(silence) => silence.told(self.bury(worker)),
+            };
+            if sender.send(Ok((index, result))).is_err() {
+                break;
+            }
+        }
+        if let Some(worker) = idle {
+            let _ = self.bury(worker);
+        }
+    }
+
+    fn start(&self) -> Result<Worker, PoolError> {
+        let mut living = self.living.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut child = Command::new(&self.executable)
+            .arg(WORKER_COMMAND)
+            .arg(std::process::id().to_string())
+            .arg(&self.scratch)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(PoolError::Start)?;
+        living.insert(child.id());
+        let requests = child.stdin.take().expect("it was piped");
+        let results = BufReader::new(child.stdout.take().expect("it was piped"));
+        Ok(Worker { child, requests, results })
+    }
+
+    /// Ends a worker and whatever it leaves.
+    fn bury(&self, mut worker: Worker) -> io::Result<ExitStatus> {
+        let mut living = self.living.lock().unwrap_or_else(PoisonError::into_inner);
+        let pid = worker.child.id();
+        freezer::thaw(pid);
+        let _ = worker.child.kill();
+        let status = worker.child.wait();
+        living.remove(&pid);
+        end_orphans();
+        freezer::remove(pid);
+        let _ = std::fs::remove_dir_all(scratch_of(&self.scratch, pid));
+        status
+    }
+}
+
+fn next_job<'j>(jobs: &'j [Job], next: &AtomicUsize) -> Option<(usize, &'j Job)> {
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    jobs.get(index).map(|job| (index, job))
+}
+
+/// Where a worker keeps what a scenario creates.
+pub(super) fn scratch_of(scratch: &Path, worker: u32) -> PathBuf {
+    scratch.join(format!("unotify-lab.{worker}"))
+}
+
+/// Why a worker did not answer.
+enum Silence {
+    Ended,
+    TooLong,
+}
+
+impl Silence {
+    fn told(self, status: io::Result<ExitStatus>) -> RunResult {
+        match (self, status) {
+            (Silence::TooLong, _) => {
+                let seconds = LONGEST_RUN.as_secs();
+                let why = format!("its worker did not answer for {seconds} s");
+                RunResult::Inconclusive(Trace::default(), why)
+            }
+            (Silence::Ended, Ok(status)) => RunResult::Fault(format!("its worker ended: {status}")),
+            (Silence::Ended, Err(error)) => RunResult::Fault(format!("its worker ended: {error}")),
+        }
+    }
+}
+
+struct Worker {
+    child: Child,
+    requests: ChildStdin,
+    results: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    fn run(&mut self, job: &Job) -> Result<RunResult, Silence> {
+        let Job { file, id, source } = job.clone();
+        let request = Request { file, id, source };
+        let mut line = serde_json::to_string(&request).expect("a request is plain data");
+        line.push('\n');
+        self.requests.write_all(line.as_bytes()).map_err(|_| Silence::Ended)?;
+        self.wait()?;
+        let mut answer = String::new();
+        match self.results.read_line(&mut answer) {
+            Ok(1..) => serde_json::from_str(&answer).map_err(|_| Silence::Ended),
+            _ => Err(Silence::Ended),
+        }
+    }
+
+    fn wait(&self) -> Result<(), Silence> {
+        let mut ready = [PollFd::new(self.results.get_ref().as_fd(), PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(LONGEST_RUN).unwrap_or(PollTimeout::MAX);
+        loop {
+            match poll(&mut ready, timeout) {
+                Ok(0) => return Err(Silence::TooLong),
+                Err(nix::errno::Errno::EINTR) => {}
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Kills processes that have become children of this one because their worker
+/// was killed, and those that become so in turn.
+fn end_orphans() {
+    loop {
+        let orphans: Vec<i32> = end::children().into_iter().filter(|pid| is_actor(*pid)).collect();
+        if orphans.is_empty() {
+            return;
+        }
+        for pid in orphans {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::__WALL));
+        }
+    }
+}
+
+/// Whether a child of this process is an actor: this process may have other
+/// children, which are none of the pool's business.
+fn is_actor(pid: i32) -> bool {
+    let memory = std::fs::read_link(format!("/proc/{pid}/fd/{MEMORY}")).unwrap_or_default();
+    if memory.to_string_lossy().starts_with("/memfd:unotify-lab") {
+        return std::fs::read_to_string(format!("/proc/{pid}/comm"))
+            .is_ok_and(|name| name.starts_with(ACTOR_NAME));
+    }
+    // A zombie has no descriptors left.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.contains(&format!("({ACTOR_NAME}")) && stat.contains(") Z ")
+}

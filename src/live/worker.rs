@@ -1,0 +1,209 @@
+//! A worker process: one thread, one scenario after another.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde::{Deserialize, Serialize};
+
+use super::actor::{self, MEMORY, Stage, TEXT};
+use super::pool::scratch_of;
+use super::shared::Mapping;
+use super::{RunResult, director, end, probe, spawn};
+use crate::scenario::{self, ActorId, Scenario};
+
+/// The hidden command that starts a worker: `__worker PARENT SCRATCH`.
+pub const WORKER_COMMAND: &str = "__worker";
+/// The hidden command with which an actor executes the tool anew:
+/// `__actor MEMORY ACTOR`.
+pub const ACTOR_COMMAND: &str = "__actor";
+
+/// What a worker is asked to run: one scenario of a file's text.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Request {
+    /// `theme/name`.
+    pub file: String,
+    /// The scenario's id, with its parameters.
+    pub id: String,
+    /// The file's text.
+    pub source: String,
+}
+
+/// Numbers above all that a stage uses.
+const REQUESTS: RawFd = actor::BEYOND + 30;
+const RESULTS: RawFd = REQUESTS + 1;
+
+/// Runs a worker: requests as lines on standard input, results as lines on
+/// standard output, until the input ends. `arguments` are the parent's process
+/// id and a directory for scratch directories.
+pub fn worker_main(arguments: &[String]) -> ExitCode {
+    match work(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("unotify-lab: worker: {why}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+fn work(arguments: &[String]) -> Result<(), String> {
+    let [parent, scratch] = arguments else {
+        return Err("it is started by the command, not by hand".to_owned());
+    };
+    without_randomisation()?;
+    let threads = std::fs::read_dir("/proc/self/task").map_err(|e| e.to_string())?.count();
+    if threads != 1 {
+        return Err(format!("it has {threads} threads and must have one"));
+    }
+    stay_alone(parent)?;
+    let (requests, mut results) = channels().map_err(|error| error.to_string())?;
+    let scratch = scratch_of(Path::new(scratch), std::process::id());
+    end::on_termination(&scratch);
+    for line in BufReader::new(requests).lines() {
+        let line = line.map_err(|error| error.to_string())?;
+        let request: Request = serde_json::from_str(&line).map_err(|error| error.to_string())?;
+        let result = run(&request, &scratch);
+        let mut line = serde_json::to_string(&result).map_err(|error| error.to_string())?;
+        line.push('\n');
+        results.write_all(line.as_bytes()).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+fn run(request: &Request, scratch: &Path) -> RunResult {
+    let scenario = match find(&request.file, &request.id, &request.source) {
+        Ok(scenario) => scenario,
+        Err(why) => return RunResult::Fault(why),
+    };
+    if let Some(why) = scenario.needs.iter().find_map(|need| probe::missing(*need)) {
+        return RunResult::Skipped(why);
+    }
+    let schedule = match scenario.schedule() {
+        Ok(schedule) => schedule,
+        Err(found) => return RunResult::Fault(found[0].message.clone()),
+    };
+    let text = serde_json::to_vec(request).expect("a request is plain data");
+    if let Err(error) = std::fs::create_dir_all(scratch) {
+        return RunResult::Fault(format!("{}: {error}", scratch.display()));
+    }
+    // Actors of any user begin there.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    let _ = std::fs::set_permissions(scratch, open);
+    let result = director::run(schedule, &text, scratch);
+    match std::fs::remove_dir_all(scratch) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            RunResult::Fault(format!("{}: {error}", scratch.display()))
+        }
+        _ => result,
+    }
+}
+
+fn find(file: &str, id: &str, source: &str) -> Result<Scenario, String> {
+    scenario::parse(file, file, source)
+        .map_err(|mistakes| mistakes.to_string())?
+        .into_iter()
+        .find(|scenario| scenario.id == id)
+        .ok_or_else(|| format!("{file} has no scenario {id}"))
+}
+
+/// Executes itself again without address space randomisation, so that an
+/// actor that executes the tool anew finds everything where it was.
+fn without_randomisation() -> Result<(), String> {
+    // SAFETY: personality(2) changes an attribute of this process.
+    let before = unsafe { libc::personality(0xffff_ffff) };
+    if before & libc::ADDR_NO_RANDOMIZE != 0 {
+        return Ok(());
+    }
+    // SAFETY: as above.
+    let set = unsafe { libc::personality((before | libc::ADDR_NO_RANDOMIZE) as libc::c_ulong) };
+    if set < 0 {
+        // Some containers refuse it; only `exec` steps depend on it.
+        return Ok(());
+    }
+    let arguments = std::env::args_os().skip(1);
+    let error = std::os::unix::process::CommandExt::exec(
+        std::process::Command::new("/proc/self/exe").args(arguments),
+    );
+    Err(format!("executing itself: {error}"))
+}
+
+/// Ends with the command that started it, and adopts orphans of its actors.
+fn stay_alone(parent: &str) -> Result<(), String> {
+    // A group of its own: what a terminal sends goes to the command alone.
+    nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0))
+        .map_err(|error| format!("setpgid: {error}"))?;
+    for (option, value) in
+        [(libc::PR_SET_CHILD_SUBREAPER, 1), (libc::PR_SET_PDEATHSIG, libc::SIGTERM as u64)]
+    {
+        // SAFETY: both set an attribute of this process.
+        if unsafe { libc::prctl(option, value, 0, 0, 0) } != 0 {
+            return Err(format!("prctl: {}", std::io::Error::last_os_error()));
+        }
+    }
+    if nix::unistd::getppid().to_string() != parent {
+        return Err("the command that started it has ended".to_owned());
+    }
+    Ok(())
+}
+
+/// Moves standard input and output out of the way and puts `/dev/null` there.
+fn channels() -> std::io::Result<(File, File)> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    let requests = moved(0, REQUESTS)?;
+    let results = moved(1, RESULTS)?;
+    for number in [0, 1] {
+        // SAFETY: dup2 touches no memory.
+        if unsafe { libc::dup2(null.as_raw_fd(), number) } < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+    }
+    Ok((requests, results))
+}
+
+fn moved(from: RawFd, to: RawFd) -> std::io::Result<File> {
+    // SAFETY: dup3 touches no memory.
+    if unsafe { libc::dup3(from, to, libc::O_CLOEXEC) } < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was made just now and nobody else owns it.
+    Ok(File::from(unsafe { OwnedFd::from_raw_fd(to) }))
+}
+
+/// Goes on as an actor whose `exec` step has succeeded.
+pub fn actor_main(arguments: &[String]) -> ExitCode {
+    match set_up_again(arguments) {
+        Ok(me) => actor::resume(me),
+        Err(why) => {
+            eprintln!("unotify-lab: actor: {why}");
+            ExitCode::from(111)
+        }
+    }
+}
+
+fn set_up_again(arguments: &[String]) -> Result<ActorId, String> {
+    let [memory, me] = arguments else {
+        return Err("it is started by a scenario, not by hand".to_owned());
+    };
+    let me = me.parse().map(ActorId).map_err(|_| "not an actor's number".to_owned())?;
+    if memory.parse() != Ok(MEMORY) {
+        return Err("not the number of the shared memory".to_owned());
+    }
+    // SAFETY: the worker left both open for this process, and nothing else in
+    // it owns them. They stay open: another actor may need them.
+    let memory = std::mem::ManuallyDrop::new(unsafe { File::from_raw_fd(MEMORY) });
+    // SAFETY: as above.
+    let mut text_file = std::mem::ManuallyDrop::new(unsafe { File::from_raw_fd(TEXT) });
+    let mut text = Vec::new();
+    text_file.rewind().map_err(|error| error.to_string())?;
+    text_file.read_to_end(&mut text).map_err(|error| error.to_string())?;
+    actor::name_again();
+    let request: Request = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    let scenario = find(&request.file, &request.id, &request.source)?;
+    let schedule = scenario.schedule().map_err(|found| found[0].message.clone())?;
+    spawn::map_arena(&schedule).map_err(|error| error.to_string())?;
+    let shared = Mapping::of(&*memory).map_err(|error| error.to_string())?;
+    actor::set_stage(Box::leak(Box::new(Stage { schedule, shared })));
+    Ok(me)
+}

@@ -1,0 +1,7 @@
+//! The command. See `unotify_lab::cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    unotify_lab::cli::main()
+}

@@ -1,0 +1,423 @@
+//! Reads a scenario file: TOML outside, steps inside.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::diagnostic::{Diagnostic, Mistakes};
+use super::raw::{Many, RawActor, RawBuffer, RawEntry, RawFile, RawFilter, RawRule};
+use super::step::{parse_line, parse_value};
+use super::{
+    Actor, Buffer, Filter, FilterBody, Namespace, Need, Policy, Role, Scenario, StackEntry, Step,
+    Transfer, Value,
+};
+use crate::filter::{Action, Rule, Rules};
+use toml::Spanned;
+
+/// A scenario file larger than this is refused, in bytes.
+const LARGEST_FILE: usize = 1 << 20;
+
+/// Reads the scenarios of one file: one, or one for every combination of the
+/// parameters in its table `each`. `id` is what they are called (`theme/name`),
+/// `path` is told in messages.
+///
+/// # Errors
+///
+/// Everything that is wrong with the file, each with its place.
+pub fn parse(id: &str, path: &str, source: &str) -> Result<Vec<Scenario>, Mistakes> {
+    let mistakes = |source: &str, diagnostics| Mistakes {
+        path: path.to_owned(),
+        source: source.to_owned(),
+        diagnostics,
+    };
+    if source.len() > LARGEST_FILE {
+        let mebibytes = source.len() >> 20;
+        let whole = Diagnostic::new(
+            0..0,
+            format!("a file of {mebibytes} MiB is no scenario"),
+            "at most 1 MiB",
+        );
+        return Err(mistakes(&source[..source.floor_char_boundary(200)], vec![whole]));
+    }
+    let file = raw(source).map_err(|found| mistakes(source, vec![found]))?;
+    if file.each.is_empty() {
+        let scenario = Builder::build(id.to_owned(), file, source);
+        return Ok(vec![scenario.map_err(|found| mistakes(source, found))?]);
+    }
+    combinations(&file.each)
+        .into_iter()
+        .map(|chosen| {
+            let text = substitute(source, &chosen);
+            let parameters: Vec<String> =
+                chosen.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let id = format!("{id}[{}]", parameters.join(","));
+            raw(&text)
+                .map_err(|found| vec![found])
+                .and_then(|file| Builder::build(id, file, &text))
+                .map_err(|found| mistakes(&text, found))
+        })
+        .collect()
+}
+
+fn raw(source: &str) -> Result<RawFile, Diagnostic> {
+    toml::from_str(source).map_err(|error| {
+        let span = error.span().unwrap_or(0..0);
+        let mut message = error.message().trim().replace('\n', "; ");
+        if message.len() > 200 {
+            message.truncate(message.floor_char_boundary(200));
+            message.push('…');
+        }
+        Diagnostic::new(span, message, "see `unotify-lab show` of any scenario for the form")
+    })
+}
+
+/// Every choice of one value for each parameter, in the parameters' order.
+fn combinations(each: &BTreeMap<String, Vec<String>>) -> Vec<Vec<(&str, &str)>> {
+    each.iter().fold(vec![Vec::new()], |chosen, (name, values)| {
+        let with = |before: &Vec<(_, _)>, value| {
+            let mut all = before.clone();
+            all.push((name.as_str(), value));
+            all
+        };
+        chosen
+            .iter()
+            .flat_map(|before| values.iter().map(move |value| with(before, value.as_str())))
+            .collect()
+    })
+}
+
+fn substitute(source: &str, chosen: &[(&str, &str)]) -> String {
+    // A longer name first, so that $first2 is not read as $first and a 2.
+    let mut chosen = chosen.to_vec();
+    chosen.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+    chosen
+        .iter()
+        .fold(source.to_owned(), |text, (name, value)| text.replace(&format!("${name}"), value))
+}
+
+/// Collects mistakes while it makes a scenario of what TOML gave.
+struct Builder {
+    found: Vec<Diagnostic>,
+}
+
+impl Builder {
+    fn build(id: String, file: RawFile, source: &str) -> Result<Scenario, Vec<Diagnostic>> {
+        let mut builder = Builder { found: Vec::new() };
+        let actors = builder.actors(&file);
+        let names: Vec<&str> = actors.iter().map(|actor| actor.name.as_str()).collect();
+        let steps = builder.steps(&file.schedule.steps, source, &names);
+        let scenario = Scenario {
+            id,
+            summary: file.summary,
+            behaviours: file.behaviours,
+            facts: file.facts,
+            needs: file.needs.iter().filter_map(|word| builder.need(word)).collect(),
+            buffers: in_order(&file.buffers, |name, buffer| {
+                let buffer = match buffer {
+                    RawBuffer::Text(text) => Buffer::Text(text.clone()),
+                    RawBuffer::Size(size) => Buffer::Size(*size),
+                };
+                (name.to_owned(), buffer)
+            }),
+            held: file.held,
+            filters: in_order(&file.filter, |name, filter| {
+                (name.to_owned(), builder.filter(filter))
+            }),
+            actors,
+            steps,
+        };
+        if builder.found.is_empty() { Ok(scenario) } else { Err(builder.found) }
+    }
+
+    fn mistake(&mut self, span: Range<usize>, message: String, expected: impl Into<String>) {
+        self.found.push(Diagnostic::new(span, message, expected));
+    }
+
+    fn need(&mut self, word: &Spanned<String>) -> Option<Need> {
+        let known = Need::ALL.iter().find(|(_, known, _)| known == word.get_ref());
+        if known.is_none() {
+            let words: Vec<&str> = Need::ALL.iter().map(|(_, word, _)| *word).collect();
+            let message = format!("unknown need {:?}", word.get_ref());
+            self.mistake(word.span(), message, format!("one of {}", words.join(", ")));
+        }
+        known.map(|(need, _, _)| *need)
+    }
+
+    fn actors(&mut self, file: &RawFile) -> Vec<Actor> {
+        let mut placed = Vec::new();
+        for (role, table) in [
+            (Role::Target, &file.target),
+            (Role::Supervisor, &file.supervisor),
+            (Role::Tracer, &file.tracer),
+        ] {
+            for (name, raw) in table {
+                placed.push((name.span(), self.actor(role, name, raw)));
+            }
+        }
+        placed.sort_by_key(|(span, _)| span.start);
+        for (index, (span, actor)) in placed.iter().enumerate() {
+            if placed[..index].iter().any(|(_, before)| before.name == actor.name) {
+                let message = format!("two actors are called {:?}", actor.name);
+                self.found.push(Diagnostic::new(span.clone(), message, "another name"));
+            }
+        }
+        placed.into_iter().map(|(_, actor)| actor).collect()
+    }
+
+    fn actor(&mut self, role: Role, name: &Spanned<String>, raw: &RawActor) -> Actor {
+        let handlers = raw
+            .handlers
+            .iter()
+            .filter_map(|(signal, flags)| {
+                self.signal(signal);
+                Some((signal.get_ref().clone(), self.value(flags)?))
+            })
+            .collect();
+        for signal in raw.ignored.iter().chain(&raw.blocked) {
+            self.signal(signal);
+        }
+        Actor {
+            name: self.name(name),
+            role,
+            no_new_privs: raw.no_new_privs.unwrap_or(role == Role::Target),
+            filters: raw
+                .filters
+                .iter()
+                .map(|entry| match entry {
+                    RawEntry::Named(name) => StackEntry::Named(name.clone()),
+                    RawEntry::Inline(filter) => StackEntry::Inline(self.filter(filter)),
+                })
+                .collect(),
+            handlers,
+            ignored: plain(&raw.ignored),
+            blocked: plain(&raw.blocked),
+            listeners: raw.listeners.clone(),
+            keeps: raw.keeps.clone(),
+            via: match raw.via.as_ref().map(|via| (via.get_ref().as_str(), via.span())) {
+                None | Some(("pidfd_getfd", _)) => Transfer::PidfdGetfd,
+                Some(("scm_rights", _)) => Transfer::ScmRights,
+                Some((other, span)) => {
+                    let message = format!("unknown way {other:?} to get a listener");
+                    self.mistake(span, message, "pidfd_getfd or scm_rights");
+                    Transfer::PidfdGetfd
+                }
+            },
+            user: raw.user,
+            no_capabilities: raw.no_capabilities,
+            cpu: raw.cpu,
+            policy: raw
+                .policy
+                .as_ref()
+                .and_then(|word| self.one_of(word, &[Policy::Fifo, Policy::Idle], Policy::word)),
+            namespaces: raw
+                .namespaces
+                .iter()
+                .filter_map(|word| {
+                    let all = [Namespace::User, Namespace::Pid, Namespace::Mount];
+                    self.one_of(word, &all, Namespace::word)
+                })
+                .collect(),
+        }
+    }
+
+    fn one_of<T: Copy>(
+        &mut self,
+        word: &Spanned<String>,
+        all: &[T],
+        spelled: fn(T) -> &'static str,
+    ) -> Option<T> {
+        let known = all.iter().copied().find(|one| spelled(*one) == word.get_ref());
+        if known.is_none() {
+            let words: Vec<&str> = all.iter().map(|one| spelled(*one)).collect();
+            let message = format!("unknown word {:?}", word.get_ref());
+            self.mistake(word.span(), message, format!("one of {}", words.join(", ")));
+        }
+        known
+    }
+
+    /// A name that steps can use: a word, and none that means something.
+    fn name(&mut self, name: &Spanned<String>) -> String {
+        let text = name.get_ref();
+        let word = text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !word || crate::abi::constant(text).is_some() {
+            let message = format!("{text:?} cannot be a name");
+            self.mistake(name.span(), message, "letters, digits and _, and not a kernel constant");
+        }
+        text.clone()
+    }
+
+    fn signal(&mut self, name: &Spanned<String>) {
+        if crate::abi::signal_number(name.get_ref()).is_none() {
+            let message = format!("unknown signal {:?}", name.get_ref());
+            self.mistake(name.span(), message, "a signal, such as SIGUSR1");
+        }
+    }
+
+    fn value(&mut self, text: &Spanned<String>) -> Option<Value> {
+        match parse_value(text.get_ref(), text.span().start + 1) {
+            Ok(value) => Some(value),
+            Err(found) => {
+                self.found.push(found);
+                None
+            }
+        }
+    }
+
+    fn filter(&mut self, raw: &Spanned<RawFilter>) -> Filter {
+        let span = raw.span();
+        let raw = raw.get_ref();
+        let single = !raw.on.0.is_empty() || raw.action.is_some() || !raw.when.0.is_empty();
+        let bodies =
+            usize::from(raw.asm.is_some()) + usize::from(!raw.rules.is_empty()) + usize::from(single);
+        if bodies != 1 {
+            let message = format!("a filter has one program, not {bodies}");
+            self.mistake(span.clone(), message, "either on/when/do, or rules, or asm");
+        }
+        let body = match &raw.asm {
+            Some(text) => {
+                if let Err(error) = crate::bpf::assemble(text.get_ref()) {
+                    // Escapes in the string would shift places: tell them
+                    // within the string only where there are none.
+                    let at = text.span();
+                    let quotes = if at.len() >= text.get_ref().len() + 6 { 3 } else { 1 };
+                    let from = at.start + quotes;
+                    let place = from + error.span.start..from + error.span.end;
+                    self.mistake(place, error.message, error.expected.unwrap_or_default());
+                }
+                FilterBody::Assembly(text.get_ref().clone())
+            }
+            None => {
+                let mut rules: Vec<Rule> =
+                    raw.rules.iter().filter_map(|rule| self.rule(rule)).collect();
+                if single {
+                    let row = RawRule {
+                        on: raw.on.clone(),
+                        when: raw.when.clone(),
+                        arch: raw.arch.clone(),
+                        action: raw.action.clone(),
+                    };
+                    rules.extend(self.rule(&Spanned::new(span, row)));
+                }
+                let default = raw
+                    .default
+                    .as_ref()
+                    .and_then(|action| self.parsed::<Action>(action))
+                    .unwrap_or(Action::Allow);
+                FilterBody::Rules(Rules { rules, default })
+            }
+        };
+        Filter {
+            body,
+            flags: raw.flags.as_ref().and_then(|flags| self.value(flags)),
+            listener: raw.listener.as_ref().map(|name| self.name(name)),
+            via_prctl: match raw.via.as_ref().map(|via| (via.get_ref().as_str(), via.span())) {
+                None | Some(("seccomp", _)) => false,
+                Some(("prctl", _)) => true,
+                Some((other, span)) => {
+                    let message = format!("unknown way {other:?} to install a filter");
+                    self.mistake(span, message, "seccomp or prctl");
+                    false
+                }
+            },
+        }
+    }
+
+    fn rule(&mut self, raw: &Spanned<RawRule>) -> Option<Rule> {
+        let span = raw.span();
+        let raw = raw.get_ref();
+        let Some(action) = &raw.action else {
+            self.mistake(span, "a rule says what to `do`".to_owned(), "do = \"ACTION\"");
+            return None;
+        };
+        Some(Rule {
+            on: self.all_parsed(&raw.on),
+            arch: match &raw.arch {
+                Some(arch) => self.parsed(arch)?,
+                None => Default::default(),
+            },
+            when: self.all_parsed(&raw.when),
+            action: self.parsed(action)?,
+        })
+    }
+
+    fn all_parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&mut self, texts: &Many) -> Vec<T> {
+        texts.0.iter().filter_map(|text| self.parsed(text)).collect()
+    }
+
+    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &mut self,
+        text: &Spanned<String>,
+    ) -> Option<T> {
+        match text.get_ref().parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.mistake(text.span(), error.to_string(), "");
+                None
+            }
+        }
+    }
+
+    fn steps(&mut self, text: &Spanned<String>, source: &str, actors: &[&str]) -> Vec<Step> {
+        let mut labels: Vec<String> = Vec::new();
+        let mut steps = Vec::new();
+        for (line, base) in script_lines(text, source) {
+            match parse_line(line, base, actors) {
+                Ok(None) => {}
+                Ok(Some(step)) => {
+                    if let Some(label) = &step.label {
+                        if labels.contains(label) {
+                            let message = format!("two steps are labelled {label:?}");
+                            self.mistake(step.span.0.clone(), message, "another label");
+                        }
+                        labels.push(label.clone());
+                    }
+                    steps.push(step);
+                }
+                Err(found) => self.found.push(found),
+            }
+        }
+        steps
+    }
+}
+
+/// The lines of the script with their places in the file. Where the string
+/// has escapes its lines are found by their number, so that a message still
+/// names the right line.
+fn script_lines<'a>(text: &'a Spanned<String>, source: &str) -> Vec<(&'a str, usize)> {
+    let outer = text.span();
+    let written = &source[outer.clone()];
+    let script = text.get_ref();
+    let exact = written.find(script.as_str()).filter(|_| !script.is_empty());
+    let mut lines = Vec::new();
+    let mut at = 0;
+    for (number, line) in script.split('\n').enumerate() {
+        let base = match exact {
+            Some(offset) => outer.start + offset + at,
+            None => {
+                let skipped = usize::from(written[3.min(written.len())..].starts_with('\n'));
+                let before: usize = written
+                    .split_inclusive('\n')
+                    .take(number + skipped)
+                    .map(str::len)
+                    .sum();
+                (outer.start + before).min(source.len())
+            }
+        };
+        lines.push((line, base));
+        at += line.len() + 1;
+    }
+    lines
+}
+
+fn in_order<T, R>(
+    table: &BTreeMap<Spanned<String>, T>,
+    mut make: impl FnMut(&str, &T) -> R,
+) -> Vec<R> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    entries.into_iter().map(|(name, value)| make(name.get_ref(), value)).collect()
+}
+
+fn plain(names: &[Spanned<String>]) -> Vec<String> {
+    names.iter().map(|name| name.get_ref().clone()).collect()
+}
