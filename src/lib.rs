@@ -11,8 +11,12 @@
 
 pub mod abi;
 pub mod bpf;
+pub mod claim;
 pub mod cli;
 pub mod filter;
 pub mod live;
+pub mod profile;
 pub mod scenario;
+pub mod suite;
 pub mod trace;
+pub mod verdict;

@@ -156,10 +156,7 @@ const ALIASES: [(i32, &str); 3] = [(11, "EWOULDBLOCK"), (35, "EDEADLOCK"), (95, 
 /// 11 is `EAGAIN`.
 #[must_use]
 pub fn errno_name(number: i32) -> Option<&'static str> {
-    ERRNOS
-        .binary_search_by_key(&number, |&(n, _)| n)
-        .ok()
-        .map(|row| ERRNOS[row].1)
+    ERRNOS.binary_search_by_key(&number, |&(n, _)| n).ok().map(|row| ERRNOS[row].1)
 }
 
 /// The positive number of the error `name`, for example 1 for `EPERM`.
@@ -168,11 +165,7 @@ pub fn errno_name(number: i32) -> Option<&'static str> {
 /// case matters.
 #[must_use]
 pub fn errno_number(name: &str) -> Option<i32> {
-    ERRNOS
-        .iter()
-        .chain(&ALIASES)
-        .find(|&&(_, known)| known == name)
-        .map(|&(number, _)| number)
+    ERRNOS.iter().chain(&ALIASES).find(|&&(_, known)| known == name).map(|&(number, _)| number)
 }
 
 #[cfg(test)]

@@ -119,10 +119,7 @@ pub unsafe fn traced_int80(number: u64, args: &[u64; 6]) -> i64 {
 /// The two addresses that a traced call shows as `instruction_pointer`: for
 /// the `syscall` instruction and for `int $0x80`.
 pub fn traced_return_addresses() -> [u64; 2] {
-    [
-        &raw const unotify_traced_syscall_return as u64,
-        &raw const unotify_traced_int80_return as u64,
-    ]
+    [&raw const unotify_traced_syscall_return as u64, &raw const unotify_traced_int80_return as u64]
 }
 
 /// Address of the `rt_sigreturn` routine, for `sa_restorer`.

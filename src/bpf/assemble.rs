@@ -56,11 +56,7 @@ pub fn assemble(text: &str) -> Result<Program, AssembleError> {
 fn without_comments(text: &str) -> Result<String, AssembleError> {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(start) = [";", "//", "/*"]
-        .iter()
-        .filter_map(|mark| rest.find(mark))
-        .min()
-    {
+    while let Some(start) = [";", "//", "/*"].iter().filter_map(|mark| rest.find(mark)).min() {
         code.push_str(&rest[..start]);
         let comment = &rest[start..];
         let length = if comment.starts_with("/*") {
@@ -76,11 +72,7 @@ fn without_comments(text: &str) -> Result<String, AssembleError> {
         } else {
             comment.find('\n').unwrap_or(comment.len())
         };
-        code.extend(
-            comment[..length]
-                .bytes()
-                .map(|byte| if byte == b'\n' { '\n' } else { ' ' }),
-        );
+        code.extend(comment[..length].bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }));
         rest = &comment[length..];
     }
     code.push_str(rest);
@@ -124,27 +116,16 @@ impl Assembler {
                 self.instruction(name, span, cursor)?;
                 break;
             }
-            if self
-                .labels
-                .insert(name.to_owned(), self.instructions.len())
-                .is_some()
-            {
+            if self.labels.insert(name.to_owned(), self.instructions.len()).is_some() {
                 return Err(error(span, format!("label `{name}` is defined twice")));
             }
         }
-        if cursor.is_done() {
-            Ok(())
-        } else {
-            Err(cursor.unexpected("the end of the line"))
-        }
+        if cursor.is_done() { Ok(()) } else { Err(cursor.unexpected("the end of the line")) }
     }
 
     /// `.insn code, jt, jf, k`, in the order of `struct sock_filter`.
     fn raw(&mut self, cursor: &mut Cursor<'_>) -> Result<(), AssembleError> {
-        let mut instruction = SockFilter {
-            code: field(cursor)?,
-            ..SockFilter::default()
-        };
+        let mut instruction = SockFilter { code: field(cursor)?, ..SockFilter::default() };
         cursor.expect(",")?;
         instruction.jt = field(cursor)?;
         cursor.expect(",")?;
@@ -213,12 +194,7 @@ impl Assembler {
         }
         match cursor.word() {
             Some((label, span)) if !label.starts_with(|c: char| c.is_ascii_digit()) => {
-                self.pending.push(Pending {
-                    at,
-                    slot,
-                    label: label.to_owned(),
-                    span,
-                });
+                self.pending.push(Pending { at, slot, label: label.to_owned(), span });
                 Ok(())
             }
             _ => {
@@ -254,13 +230,7 @@ impl Assembler {
     }
 
     fn finish(mut self) -> Result<Program, AssembleError> {
-        for Pending {
-            at,
-            slot,
-            label,
-            span,
-        } in std::mem::take(&mut self.pending)
-        {
+        for Pending { at, slot, label, span } in std::mem::take(&mut self.pending) {
             let Some(&to) = self.labels.get(&label) else {
                 return Err(error(span, format!("label `{label}` is not defined")));
             };
@@ -277,11 +247,7 @@ impl Assembler {
 }
 
 fn error(span: Range<usize>, message: String) -> AssembleError {
-    AssembleError {
-        span,
-        message,
-        expected: None,
-    }
+    AssembleError { span, message, expected: None }
 }
 
 /// One number of `.insn`, which must fit its field.
@@ -291,9 +257,6 @@ fn field<T: TryFrom<u64>>(cursor: &mut Cursor<'_>) -> Result<T, AssembleError> {
     let span = place..cursor.place();
     T::try_from(value).map_err(|_| {
         let bits = 8 * size_of::<T>();
-        error(
-            span,
-            format!("{value:#x} does not fit in the {bits} bits of this field"),
-        )
+        error(span, format!("{value:#x} does not fit in the {bits} bits of this field"))
     })
 }

@@ -29,11 +29,8 @@ pub(super) fn any_instruction() -> impl Strategy<Value = SockFilter> {
 
 /// Programs that stand a fair chance to be valid.
 pub(super) fn any_program() -> impl Strategy<Value = Program> {
-    let codes: Vec<u16> = OPCODES
-        .iter()
-        .map(|row| row.code)
-        .filter(|&code| code != RET_X)
-        .collect();
+    let codes: Vec<u16> =
+        OPCODES.iter().map(|row| row.code).filter(|&code| code != RET_X).collect();
     let instruction = (select(codes), 0..3_u8, 0..3_u8, 0..3_u32)
         .prop_map(|(code, jt, jf, k)| jump(code, if code == LD_W_ABS { 4 * k } else { k }, jt, jf));
     vec(instruction, 0..10).prop_map(|mut program| {
@@ -91,10 +88,7 @@ pub(super) fn any_program() -> impl Strategy<Value = Program> {
 #[case::ret_a("ret a", stmt(RET_A, 0))]
 #[case::ret_x("ret x", stmt(RET_X, 0))]
 #[case::raw(".insn 0x15, 1, 0, 0x20", jump(JEQ_K, 0x20, 1, 0))]
-#[case::raw_invalid(
-    "x: .insn 0xffff, 255, 255, 0xffffffff",
-    jump(0xffff, u32::MAX, 255, 255)
-)]
+#[case::raw_invalid("x: .insn 0xffff, 255, 255, 0xffffffff", jump(0xffff, u32::MAX, 255, 255))]
 fn one_instruction(#[case] text: &str, #[case] instruction: SockFilter) {
     assert_eq!(assemble(text), Ok(Program(vec![instruction])));
 }
@@ -131,11 +125,7 @@ fn labels_and_comments() {
 #[case::no_such_argument("ld [args[6]]", "6", "unexpected `6`")]
 #[case::no_such_half("ld [args[0].mid]", "mid", "unexpected `mid`")]
 #[case::bracket_open("ld [nr", "", "unexpected end")]
-#[case::too_large(
-    "ld #0x100000000",
-    "0x100000000",
-    "`0x100000000` does not fit in 32 bits"
-)]
+#[case::too_large("ld #0x100000000", "0x100000000", "`0x100000000` does not fit in 32 bits")]
 #[case::unknown_call("jeq #SYS_mkdirr, +1", "SYS_mkdirr", "unknown name `SYS_mkdirr`")]
 #[case::unknown_action("ret ERRNO(EWHAT)", "ERRNO(EWHAT)", "unknown action `ERRNO(EWHAT)`")]
 #[case::no_data("ret ALLOW(1)", "ALLOW(1)", "unknown action `ALLOW(1)`")]
@@ -144,17 +134,9 @@ fn labels_and_comments() {
 #[case::number_as_target("jeq #1, 2", "2", "unexpected `2`")]
 #[case::two_targets_of_an_inverse("jne #1, +1, +2", ",", "unexpected `,`")]
 #[case::undefined("ja end\nret a", "end", "label `end` is not defined")]
-#[case::backwards(
-    "up: ret a\nja up",
-    "up",
-    "label `up` is not ahead, and jumps only go forward"
-)]
+#[case::backwards("up: ret a\nja up", "up", "label `up` is not ahead, and jumps only go forward")]
 #[case::twice("up: neg\nup: neg\ntax", "up", "label `up` is defined twice")]
-#[case::too_far(
-    "jeq #1, +256",
-    "+256",
-    "a conditional jump cannot skip 256 instructions"
-)]
+#[case::too_far("jeq #1, +256", "+256", "a conditional jump cannot skip 256 instructions")]
 #[case::raw_code(
     ".insn 0x10000, 0, 0, 0",
     "0x10000",
@@ -173,10 +155,7 @@ fn mistakes(#[case] text: &str, #[case] place: &str, #[case] message: &str) {
 #[test]
 fn messages_say_what_was_expected() {
     let error = assemble("add M[0]").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "`add` does not take `M[k]`, expected `#k` or `x`"
-    );
+    assert_eq!(error.to_string(), "`add` does not take `M[k]`, expected `#k` or `x`");
 }
 
 #[test]

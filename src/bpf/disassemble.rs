@@ -20,17 +20,8 @@ impl fmt::Display for Program {
             if at > 0 {
                 writeln!(out)?;
             }
-            let name = if labels.contains(&at) {
-                label(at) + ":"
-            } else {
-                String::new()
-            };
-            let line = Line {
-                instruction,
-                at,
-                length: self.len(),
-                known: known[at],
-            };
+            let name = if labels.contains(&at) { label(at) + ":" } else { String::new() };
+            let line = Line { instruction, at, length: self.len(), known: known[at] };
             write!(out, "{name:width$}{line}")?;
         }
         Ok(())
@@ -70,11 +61,7 @@ fn labels(program: &[SockFilter]) -> BTreeSet<usize> {
             _ if opcode::is_branch(code) => vec![jt.into(), jf.into()],
             _ => vec![],
         };
-        labels.extend(
-            distances
-                .into_iter()
-                .filter_map(|d| labelled(at, d, program.len())),
-        );
+        labels.extend(distances.into_iter().filter_map(|d| labelled(at, d, program.len())));
     }
     labels
 }
@@ -95,10 +82,7 @@ struct Known {
     arch: Option<u32>,
 }
 
-const NOTHING: Known = Known {
-    a: Held::Other,
-    arch: None,
-};
+const NOTHING: Known = Known { a: Held::Other, arch: None };
 
 /// What is known before each instruction. One pass is enough, as jumps only
 /// go forward.
@@ -118,47 +102,20 @@ fn knowledge(program: &[SockFilter]) -> Vec<Known> {
             RET_K | RET_A => {}
             JA => flow(k, known),
             JEQ_K if known.a == Held::Arch => {
-                flow(
-                    jt.into(),
-                    Known {
-                        arch: Some(k),
-                        ..known
-                    },
-                );
+                flow(jt.into(), Known { arch: Some(k), ..known });
                 flow(jf.into(), known);
             }
             _ if opcode::is_branch(code) => {
                 flow(jt.into(), known);
                 flow(jf.into(), known);
             }
-            LD_W_ABS if k == 0 => flow(
-                0,
-                Known {
-                    a: Held::Nr,
-                    ..known
-                },
-            ),
-            LD_W_ABS if k == 4 => flow(
-                0,
-                Known {
-                    a: Held::Arch,
-                    ..known
-                },
-            ),
+            LD_W_ABS if k == 0 => flow(0, Known { a: Held::Nr, ..known }),
+            LD_W_ABS if k == 4 => flow(0, Known { a: Held::Arch, ..known }),
             LDX_IMM | LDX_MEM | LDX_W_LEN | ST | STX | TAX => flow(0, known),
-            _ => flow(
-                0,
-                Known {
-                    a: Held::Other,
-                    ..known
-                },
-            ),
+            _ => flow(0, Known { a: Held::Other, ..known }),
         }
     }
-    before
-        .into_iter()
-        .map(|known| known.unwrap_or(NOTHING))
-        .collect()
+    before.into_iter().map(|known| known.unwrap_or(NOTHING)).collect()
 }
 
 /// What holds on both of two paths.
@@ -189,14 +146,12 @@ impl Line {
         let plain = format!("#{}", immediate(code, k));
         match (self.known.a, self.known.arch) {
             (Held::Arch, _) => (arch_name(k).map_or(plain, |name| format!("#{name}")), None),
-            (Held::Nr, Some(arch @ (AUDIT_ARCH_X86_64 | AUDIT_ARCH_I386))) if code == JEQ_K => (
-                syscall_symbol(arch, k).map_or(plain, |name| format!("#{name}")),
-                None,
-            ),
-            (Held::Nr, None) if code == JEQ_K => (
-                plain,
-                syscall_name(AUDIT_ARCH_X86_64, k).map(|name| format!("{name} on x86-64")),
-            ),
+            (Held::Nr, Some(arch @ (AUDIT_ARCH_X86_64 | AUDIT_ARCH_I386))) if code == JEQ_K => {
+                (syscall_symbol(arch, k).map_or(plain, |name| format!("#{name}")), None)
+            }
+            (Held::Nr, None) if code == JEQ_K => {
+                (plain, syscall_name(AUDIT_ARCH_X86_64, k).map(|name| format!("{name} on x86-64")))
+            }
             _ => (plain, None),
         }
     }
@@ -256,11 +211,7 @@ impl fmt::Display for Line {
 
 /// Small numbers in decimal, all others in hexadecimal.
 fn number(k: u32) -> String {
-    if k < 4096 {
-        k.to_string()
-    } else {
-        format!("{k:#x}")
-    }
+    if k < 4096 { k.to_string() } else { format!("{k:#x}") }
 }
 
 /// An immediate: as bits where it is a mask, else as a number.
@@ -274,9 +225,5 @@ fn immediate(code: u16, k: u32) -> String {
 /// The operand of `ret`: an action by its name, or the plain word.
 fn returned(k: u32) -> String {
     let text = action_text(k);
-    if text.starts_with("0x") {
-        format!("#{text}")
-    } else {
-        text
-    }
+    if text.starts_with("0x") { format!("#{text}") } else { text }
 }

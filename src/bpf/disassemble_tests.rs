@@ -53,10 +53,7 @@ fn a_filter_without_a_check_of_arch() {
 #[test]
 fn knowledge_ends_where_paths_meet() {
     let text = printed("ld [nr]\njeq #1, +1\nld [arch]\njeq #0x40000003, +0\nret a");
-    assert!(
-        text.ends_with("L3: jeq #0x40000003, +0\n    ret a"),
-        "{text}"
-    );
+    assert!(text.ends_with("L3: jeq #0x40000003, +0\n    ret a"), "{text}");
 }
 
 #[rstest]

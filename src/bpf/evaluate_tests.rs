@@ -57,11 +57,7 @@ fn jumps(#[case] name: &str, #[case] with: u32, #[case] taken: [bool; 3]) {
         let by_k = format!("ld #{value}\n{name} #{with}, yes\nret #0\nyes: ret #1");
         let by_x = format!("ldx #{with}\nld #{value}\n{name} x, yes\nret #0\nyes: ret #1");
         for text in [by_k, by_x] {
-            assert_eq!(
-                run(&text, &SeccompData::default()),
-                u32::from(taken),
-                "{text}"
-            );
+            assert_eq!(run(&text, &SeccompData::default()), u32::from(taken), "{text}");
         }
     }
 }
@@ -95,16 +91,7 @@ fn the_usual_prologue_refuses_x32_and_other_arches() {
                 jge #0x40000000, kill
                 ret ALLOW
           kill: ret KILL_PROCESS";
-    let word = |nr, arch| {
-        run(
-            text,
-            &SeccompData {
-                nr,
-                arch,
-                ..SeccompData::default()
-            },
-        )
-    };
+    let word = |nr, arch| run(text, &SeccompData { nr, arch, ..SeccompData::default() });
     assert_eq!(word(83, AUDIT_ARCH_X86_64), 0x7fff_0000);
     assert_eq!(word(83 | 0x4000_0000, AUDIT_ARCH_X86_64), 0x8000_0000);
     assert_eq!(word(-1, AUDIT_ARCH_X86_64), 0x8000_0000);
@@ -123,10 +110,7 @@ fn the_usual_prologue_refuses_x32_and_other_arches() {
 #[case::for_sockets("mod #3\nret #1")]
 #[case::constant_division("ld #1\ndiv #0\nret #1")]
 fn invalid_programs_end_with_zero(#[case] text: &str) {
-    assert_eq!(
-        evaluate(&assemble(text).unwrap(), &SeccompData::default()),
-        0
-    );
+    assert_eq!(evaluate(&assemble(text).unwrap(), &SeccompData::default()), 0);
 }
 
 proptest! {
@@ -147,11 +131,8 @@ proptest! {
 #[test]
 #[ignore = "prints a time"]
 fn twenty_instructions() {
-    let program = assemble(&format!(
-        "{}ret a",
-        "ld [nr]\nadd #1\nxor #3\n".repeat(6) + "tax\n"
-    ))
-    .unwrap();
+    let program =
+        assemble(&format!("{}ret a", "ld [nr]\nadd #1\nxor #3\n".repeat(6) + "tax\n")).unwrap();
     assert_eq!(program.len(), 20);
     let data = SeccompData::default();
     let runs = 1_000_000_u32;

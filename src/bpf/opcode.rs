@@ -76,10 +76,7 @@ pub(super) struct Opcode {
 
 /// Whether `code` is a conditional jump, so that jt and jf mean something.
 pub(super) fn is_branch(code: u16) -> bool {
-    matches!(
-        code,
-        JEQ_K | JEQ_X | JGT_K | JGT_X | JGE_K | JGE_X | JSET_K | JSET_X
-    )
+    matches!(code, JEQ_K | JEQ_X | JGT_K | JGT_X | JGE_K | JGE_X | JSET_K | JSET_X)
 }
 
 /// The row of `code`, if it has a name.
@@ -88,12 +85,7 @@ pub(super) fn find(code: u16) -> Option<&'static Opcode> {
 }
 
 const fn row(code: u16, name: &'static str, shape: Shape, taken: Taken) -> Opcode {
-    Opcode {
-        code,
-        name,
-        shape,
-        taken,
-    }
+    Opcode { code, name, shape, taken }
 }
 
 /// A row that seccomp takes.

@@ -131,9 +131,7 @@ fn immediate(cursor: &mut Cursor<'_>) -> Result<u32, AssembleError> {
 /// A number, a name, or an action with data.
 fn term(cursor: &mut Cursor<'_>) -> Result<u32, AssembleError> {
     let place = cursor.place();
-    let named = cursor
-        .word()
-        .filter(|(name, _)| !name.starts_with(|c: char| c.is_ascii_digit()));
+    let named = cursor.word().filter(|(name, _)| !name.starts_with(|c: char| c.is_ascii_digit()));
     let Some((name, span)) = named else {
         cursor.back_to(place);
         return word32(cursor);

@@ -123,10 +123,7 @@ pub(super) fn symbol_value(name: &str) -> Option<u32> {
     if name == "__X32_SYSCALL_BIT" {
         return Some(X32_SYSCALL_BIT);
     }
-    if let Some(call) = name
-        .strip_prefix("SYS_")
-        .or_else(|| name.strip_prefix("__NR_"))
-    {
+    if let Some(call) = name.strip_prefix("SYS_").or_else(|| name.strip_prefix("__NR_")) {
         return match call.strip_prefix("i386_") {
             Some(call) => Some(call.parse::<syscalls::x86::Sysno>().ok()? as u32),
             None => Some(call.parse::<syscalls::x86_64::Sysno>().ok()? as u32),

@@ -31,11 +31,7 @@ impl<'t> Cursor<'t> {
     /// A cursor over the bytes `range` of `text`; spans count from the start
     /// of `text`.
     pub(crate) fn new(text: &'t str, range: Range<usize>) -> Self {
-        Self {
-            text,
-            at: range.start,
-            end: range.end,
-        }
+        Self { text, at: range.start, end: range.end }
     }
 
     /// What is left, blanks skipped.
@@ -72,19 +68,14 @@ impl<'t> Cursor<'t> {
 
     /// Steps over `symbol`, which must come next.
     pub(crate) fn expect(&mut self, symbol: &str) -> Result<(), SyntaxError> {
-        if self.eat(symbol) {
-            Ok(())
-        } else {
-            Err(self.unexpected(&format!("`{symbol}`")))
-        }
+        if self.eat(symbol) { Ok(()) } else { Err(self.unexpected(&format!("`{symbol}`"))) }
     }
 
     /// Steps over a run of letters, digits and underscores.
     pub(crate) fn word(&mut self) -> Option<(&'t str, Range<usize>)> {
         let rest = self.rest();
-        let length = rest
-            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-            .unwrap_or(rest.len());
+        let length =
+            rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
         (length > 0).then(|| {
             let span = self.at..self.at + length;
             self.at = span.end;
@@ -131,19 +122,14 @@ impl<'t> Cursor<'t> {
         let (message, end) = match self.word() {
             Some((word, span)) => (format!("unexpected `{word}`"), span.end),
             None => match self.rest().chars().next() {
-                Some(symbol) => (
-                    format!("unexpected `{}`", symbol.escape_debug()),
-                    start + symbol.len_utf8(),
-                ),
+                Some(symbol) => {
+                    (format!("unexpected `{}`", symbol.escape_debug()), start + symbol.len_utf8())
+                }
                 None => ("unexpected end".to_owned(), start),
             },
         };
         self.at = start;
-        SyntaxError {
-            span: start..end,
-            message,
-            expected: Some(expected.to_owned()),
-        }
+        SyntaxError { span: start..end, message, expected: Some(expected.to_owned()) }
     }
 }
 

@@ -108,24 +108,15 @@ impl fmt::Display for Rule {
 pub fn validate(program: &[SockFilter]) -> Result<(), Invalid> {
     if program.is_empty() || program.len() > MAX_INSTRUCTIONS {
         let at = program.len().min(MAX_INSTRUCTIONS);
-        return Err(Invalid {
-            rule: Rule::Length,
-            at,
-        });
+        return Err(Invalid { rule: Rule::Length, at });
     }
     first_broken(program, |at| classic_rule(program, at))?;
     let last = program.len() - 1;
     if !matches!(program[last].code, RET_K | RET_A) {
-        return Err(Invalid {
-            rule: Rule::LastIsNoReturn,
-            at: last,
-        });
+        return Err(Invalid { rule: Rule::LastIsNoReturn, at: last });
     }
     if let Some(at) = load_before_store(program) {
-        return Err(Invalid {
-            rule: Rule::ScratchNotStored,
-            at,
-        });
+        return Err(Invalid { rule: Rule::ScratchNotStored, at });
     }
     first_broken(program, |at| seccomp_rule(program[at]))
 }

@@ -21,13 +21,7 @@ fn exactly_41_opcodes_are_accepted() {
     // 0 and 4, and a divisor is not 0.
     let accepted = (0..=u16::MAX).filter(|&code| {
         [0, 1].into_iter().any(|k| {
-            let program = [
-                stmt(ST, 0),
-                stmt(ST, 1),
-                stmt(code, k),
-                stmt(RET_K, 0),
-                stmt(RET_K, 0),
-            ];
+            let program = [stmt(ST, 0), stmt(ST, 1), stmt(code, k), stmt(RET_K, 0), stmt(RET_K, 0)];
             validate(&program).is_ok()
         })
     });
@@ -119,10 +113,7 @@ fn lengths(#[case] length: usize, #[case] result: Result<(), Invalid>) {
 #[test]
 fn message_names_the_instruction_and_the_rule() {
     let error = validate(&assemble("ld [nr]\ndiv #0\nret a").unwrap()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "instruction 1: division by the constant 0"
-    );
+    assert_eq!(error.to_string(), "instruction 1: division by the constant 0");
 }
 
 /// Whether any real path reaches a load from scratch memory before the store,

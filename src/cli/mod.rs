@@ -1,36 +1,123 @@
-//! temporary
+//! The command: arguments as they are typed, then as they are meant. What is
+//! done with them is the library's.
+
+mod check;
+mod list;
+mod output;
+mod run;
+mod show;
+
 use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
 use crate::live;
-/// m
+use output::Output;
+
+/// Finds out what a Linux kernel really does when seccomp hands a system call
+/// to user space.
+#[derive(Debug, Parser)]
+#[command(name = "unotify-lab", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  unotify-lab run                         the whole catalogue, on this kernel
+  unotify-lab run -v signals/sa-restart   one scenario, with its trace
+  unotify-lab run my/scenario.toml        a scenario of your own
+  unotify-lab run --format json -o r.json a record for others to read
+  unotify-lab show recv/after-last-exit   its script, filters and schedule
+
+Exit status:
+  0  everything is as it is known to be
+  1  a finding: the kernel, or two runs, differ from what is known
+  2  a mistake in an argument or in a scenario file
+  3  the harness could not do its work";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run scenarios on this kernel and judge what is seen
+    Run(run::RunArguments),
+    /// List the scenarios of the catalogue
+    List(list::ListArguments),
+    /// Show a scenario: its script, its filters disassembled, its schedule
+    Show(show::ShowArguments),
+    /// Check scenario files without running them
+    Check(check::CheckArguments),
+}
+
+/// How the command ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Everything is as it is known to be.
+    Known,
+    /// The kernel, or two runs, differ from what is known.
+    Finding,
+}
+
+/// Why the command could not do its work.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The user's mistake.
+    #[error("{0}")]
+    User(String),
+    /// The harness's, or a missing right.
+    #[error("{0}")]
+    Harness(String),
+    /// Whoever reads the output has gone, which is their right.
+    #[error("nobody reads the output")]
+    Unread,
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Failure::Unread,
+            _ => Failure::Harness(error.to_string()),
+        }
+    }
+}
+
+/// Runs the command.
 pub fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().collect();
-    match args.get(1).map(String::as_str) {
-        Some(live::WORKER_COMMAND) => return live::worker_main(&args[2..]),
-        Some(live::ACTOR_COMMAND) => return live::actor_main(&args[2..]),
-        Some(live::END_COMMAND) => return live::end_main(&args[2..]),
+    let typed: Vec<String> =
+        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    // Worker processes and what becomes of them, before anything starts a
+    // thread.
+    match typed.get(1).map(String::as_str) {
+        Some(live::WORKER_COMMAND) => return live::worker_main(&typed[2..]),
+        Some(live::ACTOR_COMMAND) => return live::actor_main(&typed[2..]),
+        Some(live::END_COMMAND) => return live::end_main(&typed[2..]),
         _ => {}
     }
-    let mut jobs = Vec::new();
-    for path in &args[1..] {
-        let source = std::fs::read_to_string(path).unwrap();
-        match crate::scenario::parse(path, path, &source) {
-            Ok(all) => for s in all {
-                match s.schedule() {
-                    Ok(_) => jobs.push(live::Job { file: path.clone(), id: s.id.clone(), source: source.clone() }),
-                    Err(d) => println!("{}", crate::scenario::Mistakes { path: path.clone(), source: source.clone(), diagnostics: d }),
-                }
-            },
-            Err(m) => println!("{m}"),
+    let arguments = Arguments::parse();
+    let mut output = Output::standard();
+    let ended = match arguments.command {
+        Command::Run(arguments) => run::run(&arguments, &mut output),
+        Command::List(arguments) => list::list(&arguments, &mut output),
+        Command::Show(arguments) => show::show(&arguments, &mut output),
+        Command::Check(arguments) => check::check(&arguments, &mut output),
+    };
+    match ended {
+        Ok(End::Known) | Err(Failure::Unread) => ExitCode::SUCCESS,
+        Ok(End::Finding) => ExitCode::from(1),
+        Err(failure) => {
+            output.complain(&failure.to_string());
+            ExitCode::from(if matches!(failure, Failure::User(_)) { 2 } else { 3 })
         }
     }
-    let pool = live::Pool::new(2, None).unwrap();
-    pool.run(&jobs, |i, r| {
-        println!("== {}", jobs[i].id);
-        match r {
-            live::RunResult::Ran(t) => print!("{t}"),
-            live::RunResult::Inconclusive(t, w) => print!("{t}INCONCLUSIVE {w}\n"),
-            other => println!("{other:?}"),
-        }
-    }).unwrap();
-    ExitCode::SUCCESS
+}
+
+impl From<crate::suite::CatalogueError> for Failure {
+    fn from(error: crate::suite::CatalogueError) -> Self {
+        Failure::User(match error {
+            crate::suite::CatalogueError::Mistakes(mistakes) => {
+                mistakes.render(output::error_colour())
+            }
+            other => other.to_string(),
+        })
+    }
 }

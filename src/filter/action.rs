@@ -103,17 +103,15 @@ impl FromStr for Action {
     /// Reads what `Display` writes, and also kernel names
     /// (`SECCOMP_RET_ALLOW`) and any number. The result is canonical.
     fn from_str(text: &str) -> Result<Self, SyntaxError> {
-        action_word(text)
-            .map(Self::from_u32)
-            .ok_or_else(|| SyntaxError {
-                span: 0..text.len(),
-                message: format!("unknown action `{text}`"),
-                expected: Some(
-                    "`KILL_PROCESS`, `KILL_THREAD`, `TRAP(3)`, `ERRNO(EPERM)`, `USER_NOTIF`, \
+        action_word(text).map(Self::from_u32).ok_or_else(|| SyntaxError {
+            span: 0..text.len(),
+            message: format!("unknown action `{text}`"),
+            expected: Some(
+                "`KILL_PROCESS`, `KILL_THREAD`, `TRAP(3)`, `ERRNO(EPERM)`, `USER_NOTIF`, \
                  `TRACE(7)`, `LOG`, `ALLOW` or a 32-bit number"
-                        .to_owned(),
-                ),
-            })
+                    .to_owned(),
+            ),
+        })
     }
 }
 

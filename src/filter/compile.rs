@@ -98,9 +98,7 @@ pub(super) fn compile(rules: &Rules) -> Result<Program, CompileError> {
 fn finish(layout: Layout) -> Result<Program, CompileError> {
     let program = layout.finish();
     if program.len() > MAX_INSTRUCTIONS {
-        return Err(CompileError::TooLong {
-            length: program.len(),
-        });
+        return Err(CompileError::TooLong { length: program.len() });
     }
     Ok(Program(program))
 }
@@ -120,11 +118,7 @@ impl Group {
         let end = layout.label();
         layout.plain(LD_W_ABS, ARCH);
         layout.branch(JEQ_K, arch, Target::Next, Target::To(end));
-        Self {
-            arch,
-            end,
-            nr_is_loaded: false,
-        }
+        Self { arch, end, nr_is_loaded: false }
     }
 }
 
@@ -135,10 +129,7 @@ fn check(rule: usize, of: &Rule) -> Result<(), CompileError> {
         if let Field::Arg(argument @ 6..) = field {
             return Err(CompileError::NoSuchArgument { rule, argument });
         }
-        for value in [Some(condition.value), condition.mask]
-            .into_iter()
-            .flatten()
-        {
+        for value in [Some(condition.value), condition.mask].into_iter().flatten() {
             if field.bits() == 32 && value > u32::MAX.into() {
                 return Err(CompileError::ValueTooWide { rule, field, value });
             }
@@ -150,11 +141,7 @@ fn check(rule: usize, of: &Rule) -> Result<(), CompileError> {
 fn numbers(rule: usize, calls: &[Syscall], arch: Arch) -> Result<Vec<u32>, CompileError> {
     let number = |call: &Syscall| {
         let number = call.number(arch).map(i32::cast_unsigned);
-        number.ok_or_else(|| CompileError::UnknownSyscall {
-            rule,
-            arch,
-            name: call.to_string(),
-        })
+        number.ok_or_else(|| CompileError::UnknownSyscall { rule, arch, name: call.to_string() })
     };
     calls.iter().map(number).collect()
 }

@@ -157,11 +157,7 @@ impl FromStr for Condition {
     fn from_str(text: &str) -> Result<Self, SyntaxError> {
         let mut cursor = Cursor::new(text, 0..text.len());
         let field = field(&mut cursor)?;
-        let mask = if cursor.eat("&") {
-            Some(value(&mut cursor, field)?)
-        } else {
-            None
-        };
+        let mask = if cursor.eat("&") { Some(value(&mut cursor, field)?) } else { None };
         let sign = Comparison::ALL.iter().find(|row| cursor.eat(row.1));
         let Some(&(comparison, _)) = sign else {
             return Err(cursor.unexpected("`==`, `!=`, `<`, `<=`, `>` or `>=`"));
@@ -170,12 +166,7 @@ impl FromStr for Condition {
         if !cursor.is_done() {
             return Err(cursor.unexpected("the end of the condition"));
         }
-        Ok(Self {
-            field,
-            mask,
-            comparison,
-            value,
-        })
+        Ok(Self { field, mask, comparison, value })
     }
 }
 

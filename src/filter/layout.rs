@@ -25,12 +25,7 @@ pub(super) enum Target {
 #[derive(Clone, Copy, Debug)]
 enum Item {
     Plain(SockFilter),
-    Branch {
-        code: u16,
-        k: u32,
-        if_true: Target,
-        if_false: Target,
-    },
+    Branch { code: u16, k: u32, if_true: Target, if_false: Target },
     Goto(Label),
     Here(Label),
 }
@@ -61,12 +56,7 @@ impl Layout {
 
     /// Adds a conditional jump.
     pub(super) fn branch(&mut self, code: u16, k: u32, if_true: Target, if_false: Target) {
-        self.items.push(Item::Branch {
-            code,
-            k,
-            if_true,
-            if_false,
-        });
+        self.items.push(Item::Branch { code, k, if_true, if_false });
     }
 
     /// Adds a jump.
@@ -91,12 +81,7 @@ impl Layout {
                         reversed.push(long(distance));
                     }
                 }
-                Item::Branch {
-                    code,
-                    k,
-                    if_true,
-                    if_false,
-                } => {
+                Item::Branch { code, k, if_true, if_false } => {
                     let next = reversed.len();
                     // Each detour makes the other branch longer by one.
                     let reach = usize::from(u8::MAX) - 2;
@@ -127,8 +112,5 @@ impl Layout {
 }
 
 fn long(distance: usize) -> SockFilter {
-    stmt(
-        JA,
-        u32::try_from(distance).expect("programs are far shorter than 4 GiB"),
-    )
+    stmt(JA, u32::try_from(distance).expect("programs are far shorter than 4 GiB"))
 }

@@ -28,10 +28,7 @@ impl Rule {
     pub fn matches(&self, data: &SeccompData) -> bool {
         let on = self.on.is_empty()
             || data.arch == self.arch.audit_arch()
-                && self
-                    .on
-                    .iter()
-                    .any(|call| call.number(self.arch) == Some(data.nr));
+                && self.on.iter().any(|call| call.number(self.arch) == Some(data.nr));
         on && self.when.iter().all(|condition| condition.holds(data))
     }
 }

@@ -11,25 +11,15 @@ use crate::filter::{
 
 fn rule(on: &str, arch: Arch, when: &str, action: Action) -> Rule {
     Rule {
-        on: on
-            .split_whitespace()
-            .map(|call| call.parse().unwrap())
-            .collect(),
+        on: on.split_whitespace().map(|call| call.parse().unwrap()).collect(),
         arch,
-        when: when
-            .split_terminator(',')
-            .map(|condition| condition.parse().unwrap())
-            .collect(),
+        when: when.split_terminator(',').map(|condition| condition.parse().unwrap()).collect(),
         action,
     }
 }
 
 fn call(nr: i32, arch: u32) -> SeccompData {
-    SeccompData {
-        nr,
-        arch,
-        ..SeccompData::default()
-    }
+    SeccompData { nr, arch, ..SeccompData::default() }
 }
 
 /// The shapes that readers of a trace will see most.
@@ -82,12 +72,7 @@ fn call(nr: i32, arch: u32) -> SeccompData {
     "ret LOG"
 )]
 fn programs(#[case] rules: Vec<Rule>, #[case] text: &str) {
-    let compiled = Rules {
-        rules,
-        default: Action::Allow,
-    }
-    .compile()
-    .unwrap();
+    let compiled = Rules { rules, default: Action::Allow }.compile().unwrap();
     assert_eq!(compiled, assemble(text).unwrap(), "\n{compiled}");
 }
 
@@ -105,16 +90,10 @@ fn which_calls_match(
     #[case] data: SeccompData,
     #[case] matches: bool,
 ) {
-    let rules = Rules {
-        rules: vec![rule(on, arch, "", Action::Log)],
-        default: Action::Allow,
-    };
+    let rules = Rules { rules: vec![rule(on, arch, "", Action::Log)], default: Action::Allow };
     let expected = if matches { Action::Log } else { Action::Allow };
     assert_eq!(rules.decide(&data), expected);
-    assert_eq!(
-        evaluate(&rules.compile().unwrap(), &data),
-        expected.to_u32()
-    );
+    assert_eq!(evaluate(&rules.compile().unwrap(), &data), expected.to_u32());
 }
 
 /// `data-args-full-64`: an argument that a call takes as an `int` is compared
@@ -126,54 +105,30 @@ fn arguments_are_compared_in_all_their_bits() {
         default: Action::Allow,
     };
     let program = rules.compile().unwrap();
-    let data = |value| SeccompData {
-        args: [value, 0, 0, 0, 0, 0],
-        ..SeccompData::default()
-    };
+    let data = |value| SeccompData { args: [value, 0, 0, 0, 0, 0], ..SeccompData::default() };
     assert_eq!(evaluate(&program, &data(2)), Action::Log.to_u32());
-    assert_eq!(
-        evaluate(&program, &data(0x1_0000_0002)),
-        Action::Allow.to_u32()
-    );
+    assert_eq!(evaluate(&program, &data(0x1_0000_0002)), Action::Allow.to_u32());
 }
 
 #[test]
 fn what_cannot_be_compiled() {
-    let error = |rule| {
-        Rules {
-            rules: vec![rule],
-            default: Action::Allow,
-        }
-        .compile()
-        .unwrap_err()
-    };
+    let error = |rule| Rules { rules: vec![rule], default: Action::Allow }.compile().unwrap_err();
     let condition = |field, value| Rule {
-        when: vec![Condition {
-            field,
-            mask: None,
-            comparison: Comparison::Equal,
-            value,
-        }],
+        when: vec![Condition { field, mask: None, comparison: Comparison::Equal, value }],
         ..rule("", Arch::X86_64, "", Action::Log)
     };
     assert_eq!(
         error(rule("socketcall", Arch::X86_64, "", Action::Log)).to_string(),
         "rule 0: x86_64 has no system call `socketcall`"
     );
-    assert_eq!(
-        error(condition(Field::Arg(6), 0)).to_string(),
-        "rule 0: there is no args[6]"
-    );
+    assert_eq!(error(condition(Field::Arg(6), 0)).to_string(), "rule 0: there is no args[6]");
     assert_eq!(
         error(condition(Field::Nr, 1 << 32)).to_string(),
         "rule 0: nr has 32 bits, and 0x100000000 needs more"
     );
     let calls = vec![Syscall::Number(1); 5000];
     assert_eq!(
-        error(Rule {
-            on: calls,
-            ..rule("", Arch::X86_64, "", Action::Log)
-        }),
+        error(Rule { on: calls, ..rule("", Arch::X86_64, "", Action::Log) }),
         CompileError::TooLong { length: 5025 }
     );
 }
@@ -205,21 +160,12 @@ pub(super) fn any_condition() -> impl Strategy<Value = Condition> {
         Comparison::Greater,
         Comparison::GreaterOrEqual,
     ]);
-    (
-        field,
-        proptest::option::of(any_value()),
-        comparison,
-        any_value(),
-    )
-        .prop_map(|(field, mask, comparison, value)| {
+    (field, proptest::option::of(any_value()), comparison, any_value()).prop_map(
+        |(field, mask, comparison, value)| {
             let max = u64::MAX >> (64 - field.bits());
-            Condition {
-                field,
-                mask: mask.map(|mask| mask & max),
-                comparison,
-                value: value & max,
-            }
-        })
+            Condition { field, mask: mask.map(|mask| mask & max), comparison, value: value & max }
+        },
+    )
 }
 
 fn any_rule() -> impl Strategy<Value = Rule> {
@@ -229,27 +175,12 @@ fn any_rule() -> impl Strategy<Value = Rule> {
         1 => Just(vec![Syscall::Name("mkdir".to_owned())]),
     ];
     let arch = select(vec![Arch::X86_64, Arch::I386, Arch::X32]);
-    (
-        on,
-        arch,
-        vec(any_condition(), 0..3),
-        any::<u32>().prop_map(Action::from_u32),
-    )
-        .prop_map(|(on, arch, when, action)| Rule {
-            on,
-            arch,
-            when,
-            action,
-        })
+    (on, arch, vec(any_condition(), 0..3), any::<u32>().prop_map(Action::from_u32))
+        .prop_map(|(on, arch, when, action)| Rule { on, arch, when, action })
 }
 
 fn any_data() -> impl Strategy<Value = SeccompData> {
-    let nr = prop_oneof![
-        0..5_i32,
-        Just(83),
-        Just(39),
-        (0..4_i32).prop_map(|nr| nr | 1 << 30)
-    ];
+    let nr = prop_oneof![0..5_i32, Just(83), Just(39), (0..4_i32).prop_map(|nr| nr | 1 << 30)];
     let arch = select(vec![AUDIT_ARCH_X86_64, AUDIT_ARCH_I386, AUDIT_ARCH_AARCH64]);
     let args = proptest::array::uniform6(any_value());
     (nr, arch, any_value(), args).prop_map(|(nr, arch, instruction_pointer, args)| SeccompData {

@@ -16,10 +16,7 @@ use crate::bpf::evaluate;
 #[must_use]
 pub fn winner(newest_first: impl IntoIterator<Item = u32>) -> Option<(usize, u32)> {
     // Of equal keys `min_by_key` takes the first, which is the newest.
-    newest_first
-        .into_iter()
-        .enumerate()
-        .min_by_key(|&(_, word)| precedence(word))
+    newest_first.into_iter().enumerate().min_by_key(|&(_, word)| precedence(word))
 }
 
 /// Runs every filter of a stack over `data`, as `seccomp_run_filters` does.
@@ -47,10 +44,7 @@ mod tests {
     use crate::filter::Action;
 
     fn stack(returned: &[&str]) -> Vec<Program> {
-        returned
-            .iter()
-            .map(|word| assemble(&format!("ret {word}")).unwrap())
-            .collect()
+        returned.iter().map(|word| assemble(&format!("ret {word}")).unwrap()).collect()
     }
 
     /// `prec-same-action-newest`: the worked example of seccomp(2)'s review.
@@ -78,10 +72,7 @@ mod tests {
 
     #[test]
     fn an_empty_stack_has_no_winner() {
-        assert_eq!(
-            evaluate_stack::<Program>(&[], &SeccompData::default()),
-            None
-        );
+        assert_eq!(evaluate_stack::<Program>(&[], &SeccompData::default()), None);
     }
 
     /// What `seccomp_run_filters` does, step by step.

@@ -123,11 +123,7 @@ impl Syscall {
                 own.map_or_else(|| number_x86_64(name), |(_, number)| Some(number))?
             }
         };
-        let bit = if arch == Arch::X32 {
-            X32_SYSCALL_BIT.cast_signed()
-        } else {
-            0
-        };
+        let bit = if arch == Arch::X32 { X32_SYSCALL_BIT.cast_signed() } else { 0 };
         Some(number | bit)
     }
 
@@ -152,9 +148,7 @@ impl Syscall {
         };
         let named = name.map(|name| Self::Name(name.to_owned()));
         // A native number that x32 replaced by its own has no name there.
-        named
-            .filter(|call| call.number(arch) == Some(nr))
-            .unwrap_or(Self::Number(plain))
+        named.filter(|call| call.number(arch) == Some(nr)).unwrap_or(Self::Number(plain))
     }
 }
 

@@ -222,9 +222,8 @@ impl<'s> Director<'s> {
         let moving = |look: &Option<Look>| look.is_some_and(|look| look.rest == Rest::Moving);
         let looks: Vec<_> = looks.collect();
         // An actor that has just been forked may not have told its id yet.
-        let starting = (0..self.watched.len()).any(|index| {
-            self.watched[index].is_none() && self.is_starting(index)
-        });
+        let starting = (0..self.watched.len())
+            .any(|index| self.watched[index].is_none() && self.is_starting(index));
         (!starting && !looks.iter().any(moving)).then_some(looks)
     }
 
@@ -301,10 +300,7 @@ impl<'s> Director<'s> {
     fn note(&mut self, act: Option<usize>, actor: Option<ActorId>, outcome: Outcome) {
         let scheduled = act.map(|act| &self.schedule.acts[act]);
         // What prepares the stage is told only where it fails.
-        let expected = matches!(
-            outcome,
-            Outcome::Returned(0..) | Outcome::ReturnedActor(_)
-        );
+        let expected = matches!(outcome, Outcome::Returned(0..) | Outcome::ReturnedActor(_));
         if scheduled.is_some_and(|act| act.setup) && expected {
             return;
         }
@@ -453,7 +449,6 @@ impl<'s> Director<'s> {
         }
     }
 }
-
 
 fn errno_outcome(result: std::io::Result<()>) -> Outcome {
     let number = |error: &std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);

@@ -18,7 +18,10 @@ use super::freezer;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Exited(i32),
-    Killed { signal: i32, core: bool },
+    Killed {
+        signal: i32,
+        core: bool,
+    },
     /// It has not, as far as wait(2) knows.
     Alive,
     /// It is nobody's to wait for.
@@ -151,19 +154,14 @@ pub(super) fn on_termination(scratch: &Path) {
     let name = CString::new("unotify-lab").expect("no NUL");
     let command = CString::new(END_COMMAND).expect("no NUL");
     let _ = LAST_ACT.set([name, command, scratch]);
-    let action = SigAction::new(
-        SigHandler::Handler(last_act),
-        SaFlags::empty(),
-        SigSet::empty(),
-    );
+    let action = SigAction::new(SigHandler::Handler(last_act), SaFlags::empty(), SigSet::empty());
     // SAFETY: the handler makes one system call and allocates nothing.
     let _ = unsafe { sigaction(Signal::SIGTERM, &action) };
 }
 
 extern "C" fn last_act(_: i32) {
     if let Some([name, command, scratch]) = LAST_ACT.get() {
-        let arguments =
-            [name.as_ptr(), command.as_ptr(), scratch.as_ptr(), std::ptr::null()];
+        let arguments = [name.as_ptr(), command.as_ptr(), scratch.as_ptr(), std::ptr::null()];
         let environment = [std::ptr::null()];
         let path = c"/proc/self/exe".as_ptr();
         // SAFETY: all strings are NUL-terminated and live for ever.

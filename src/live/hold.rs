@@ -54,9 +54,8 @@ pub(super) fn map(files: &[File]) -> io::Result<()> {
         let address = held(index) as *mut libc::c_void;
         // SAFETY: MAP_FIXED_NOREPLACE replaces nothing, and the range is the
         // arena's.
-        let mapped = unsafe {
-            libc::mmap(address, PAGE as usize, protection, flags, file.as_raw_fd(), 0)
-        };
+        let mapped =
+            unsafe { libc::mmap(address, PAGE as usize, protection, flags, file.as_raw_fd(), 0) };
         if mapped == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }

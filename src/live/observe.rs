@@ -172,7 +172,8 @@ impl<'s> Observer<'s> {
             }
             _ => 0,
         };
-        let name = self.schedule.acts[act].binds.map(|slot| self.schedule.slots[slot.0].name.clone());
+        let name =
+            self.schedule.acts[act].binds.map(|slot| self.schedule.slots[slot.0].name.clone());
         let data = &notification.data;
         Notification {
             name: name.unwrap_or_default(),

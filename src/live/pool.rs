@@ -1,13 +1,12 @@
 //! Workers and the work: several processes, each given one scenario after
 //! another, and thrown away when their state is unclear.
 
-use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,8 +15,8 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use thiserror::Error;
 
-use super::worker::{Request, WORKER_COMMAND};
 use super::actor::{ACTOR_NAME, MEMORY};
+use super::worker::{Request, WORKER_COMMAND};
 use super::{RunResult, end, freezer};
 use crate::trace::Trace;
 
@@ -47,19 +46,11 @@ pub enum PoolError {
 }
 
 /// Runs scenarios in worker processes.
+#[derive(Clone, Debug)]
 pub struct Pool {
     executable: PathBuf,
     scratch: PathBuf,
     size: usize,
-    /// Process ids of living workers. It is locked while one is started or
-    /// buried, so that nobody takes a new worker for an orphan.
-    living: Mutex<HashSet<u32>>,
-}
-
-impl std::fmt::Debug for Pool {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool").field("size", &self.size).finish_non_exhaustive()
-    }
 }
 
 impl Pool {
@@ -79,7 +70,6 @@ impl Pool {
             executable: executable.unwrap_or(Path::new("/proc/self/exe")).to_owned(),
             scratch: std::env::temp_dir(),
             size: size.max(1),
-            living: Mutex::new(HashSet::new()),
         })
     }
 
@@ -150,7 +140,6 @@ impl Pool {
     }
 
     fn start(&self) -> Result<Worker, PoolError> {
-        let mut living = self.living.lock().unwrap_or_else(PoisonError::into_inner);
         let mut child = Command::new(&self.executable)
             .arg(WORKER_COMMAND)
             .arg(std::process::id().to_string())
@@ -159,7 +148,6 @@ impl Pool {
             .stdout(Stdio::piped())
             .spawn()
             .map_err(PoolError::Start)?;
-        living.insert(child.id());
         let requests = child.stdin.take().expect("it was piped");
         let results = BufReader::new(child.stdout.take().expect("it was piped"));
         Ok(Worker { child, requests, results })
@@ -167,12 +155,10 @@ impl Pool {
 
     /// Ends a worker and whatever it leaves.
     fn bury(&self, mut worker: Worker) -> io::Result<ExitStatus> {
-        let mut living = self.living.lock().unwrap_or_else(PoisonError::into_inner);
         let pid = worker.child.id();
         freezer::thaw(pid);
         let _ = worker.child.kill();
         let status = worker.child.wait();
-        living.remove(&pid);
         end_orphans();
         freezer::remove(pid);
         let _ = std::fs::remove_dir_all(scratch_of(&self.scratch, pid));

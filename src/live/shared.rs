@@ -227,9 +227,8 @@ impl Mapping {
     /// New shared memory, all zero, and the file behind it.
     pub fn new() -> nix::Result<(Mapping, File)> {
         let file = File::from(memfd_create(c"unotify-lab", MFdFlags::MFD_CLOEXEC)?);
-        file.set_len(size_of::<Shared>() as u64).map_err(|error| {
-            nix::Error::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
-        })?;
+        file.set_len(size_of::<Shared>() as u64)
+            .map_err(|error| nix::Error::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
         Ok((Mapping::of(&file)?, file))
     }
 

@@ -11,9 +11,11 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::pipe2;
 
-use super::{Trouble, hold};
-use super::actor::{self, ACTOR_NAME, BEYOND, CONTROL, DONE, MEMORY, PASS_END, Stage, TAKE_END, TEXT};
+use super::actor::{
+    self, ACTOR_NAME, BEYOND, CONTROL, DONE, MEMORY, PASS_END, Stage, TAKE_END, TEXT,
+};
 use super::shared::Mapping;
+use super::{Trouble, hold};
 use crate::abi;
 use crate::scenario::arena::{ARENA, ARENA_END, MOST_ACTORS, READONLY, UNMAPPED, desk, held};
 use crate::scenario::{ActorId, Namespace, Origin, Participant, Policy, Schedule};
@@ -133,18 +135,12 @@ fn map(address: u64, len: u64, protection: ProtFlags) -> Result<(), Trouble> {
     let len = NonZeroUsize::new(len as usize).expect("no mapping is empty");
     let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED_NOREPLACE;
     // SAFETY: MAP_FIXED_NOREPLACE replaces nothing.
-    unsafe { mmap_anonymous(at, len, protection, flags) }.map_err(|error| {
-        Trouble::Harness(format!("mapping the arena at {address:#x}: {error}"))
-    })?;
+    unsafe { mmap_anonymous(at, len, protection, flags) }
+        .map_err(|error| Trouble::Harness(format!("mapping the arena at {address:#x}: {error}")))?;
     Ok(())
 }
 
-fn fork(
-    stage: &'static Stage,
-    me: ActorId,
-    held: &[File],
-    scratch: &Path,
-) -> Result<i32, Trouble> {
+fn fork(stage: &'static Stage, me: ActorId, held: &[File], scratch: &Path) -> Result<i32, Trouble> {
     let participant = &stage.schedule.actors[me.0];
     let worker = Credentials {
         process: std::process::id() as i32,

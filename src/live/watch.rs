@@ -84,8 +84,7 @@ impl Watched {
         let letter = field(status, "State:").and_then(|text| text.chars().next()).unwrap_or('X');
         let number =
             |name| field(status, name).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-        let switches =
-            number("voluntary_ctxt_switches:") + number("nonvoluntary_ctxt_switches:");
+        let switches = number("voluntary_ctxt_switches:") + number("nonvoluntary_ctxt_switches:");
         let phase = area.phase.load(Ordering::Acquire);
         let pending =
             || ["SigPnd:", "ShdPnd:"].iter().any(|name| field(status, name) != Some(NO_SIGNAL));

@@ -267,8 +267,9 @@ impl Builder {
         let span = raw.span();
         let raw = raw.get_ref();
         let single = !raw.on.0.is_empty() || raw.action.is_some() || !raw.when.0.is_empty();
-        let bodies =
-            usize::from(raw.asm.is_some()) + usize::from(!raw.rules.is_empty()) + usize::from(single);
+        let bodies = usize::from(raw.asm.is_some())
+            + usize::from(!raw.rules.is_empty())
+            + usize::from(single);
         if bodies != 1 {
             let message = format!("a filter has one program, not {bodies}");
             self.mistake(span.clone(), message, "either on/when/do, or rules, or asm");
@@ -395,11 +396,8 @@ fn script_lines<'a>(text: &'a Spanned<String>, source: &str) -> Vec<(&'a str, us
             Some(offset) => outer.start + offset + at,
             None => {
                 let skipped = usize::from(written[3.min(written.len())..].starts_with('\n'));
-                let before: usize = written
-                    .split_inclusive('\n')
-                    .take(number + skipped)
-                    .map(str::len)
-                    .sum();
+                let before: usize =
+                    written.split_inclusive('\n').take(number + skipped).map(str::len).sum();
                 (outer.start + before).min(source.len())
             }
         };

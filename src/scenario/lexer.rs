@@ -64,10 +64,10 @@ fn one(rest: &str) -> Result<(Token, usize), Trouble> {
             let length = word_length(rest);
             Ok((Token::Word(rest[..length].to_owned()), length))
         }
-        '0'..='9' => number(rest).map(|(value, radix, length)| (Token::Number(value, radix), length)),
-        '#' => {
-            number(&rest[1..]).map(|(value, _, length)| (Token::CallNumber(value), length + 1))
+        '0'..='9' => {
+            number(rest).map(|(value, radix, length)| (Token::Number(value, radix), length))
         }
+        '#' => number(&rest[1..]).map(|(value, _, length)| (Token::CallNumber(value), length + 1)),
         '"' => text(rest),
         '(' | ')' | '[' | ']' | ',' | ':' | ';' | '=' | '|' | '+' | '-' | '&' | '.' => {
             Ok((Token::Mark(first), 1))

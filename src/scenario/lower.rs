@@ -1,9 +1,7 @@
 //! Turns one operation as it is written into one as it is carried out.
 
 use super::resolve::Resolver;
-use super::schedule::{
-    ActorId, Arg, Disposition, Op, Place, Register, StatusField,
-};
+use super::schedule::{ActorId, Arg, Disposition, Op, Place, Register, StatusField};
 use super::{Act, Callee, Entry, Kind, Operation, Placed, Span, Transfer, Value, Verb};
 use crate::abi::{self, X32_SYSCALL_BIT};
 use crate::filter::Arch;
@@ -29,9 +27,8 @@ pub(super) fn lower(
             Some(Op::Call { entry: *entry, number, args: registers })
         }
         Act::Verb { verb, operands, options } => {
-            Words { resolver, by, verb: *verb, operands, options, span: &operation.span }.lower(
-                operation.binds.as_deref(),
-            )
+            Words { resolver, by, verb: *verb, operands, options, span: &operation.span }
+                .lower(operation.binds.as_deref())
         }
     }
 }
@@ -258,7 +255,8 @@ impl<'s> Words<'_, '_, 's> {
             }
             Verb::Load => {
                 let (address, size) = self.buffer()?;
-                let len = self.option_number("len", size.min(LONGEST_READ) as u64, LONGEST_READ as u64)?;
+                let len =
+                    self.option_number("len", size.min(LONGEST_READ) as u64, LONGEST_READ as u64)?;
                 let unit = self.option_word("unit")?.map_or(1, |unit| unit.as_bytes()[0] - b'0');
                 Op::Load { address, len: (len as usize).min(size), unit }
             }

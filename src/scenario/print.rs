@@ -4,8 +4,8 @@ use std::fmt::{self, Write};
 
 use super::value::{Value, quoted};
 use super::{
-    Act, Actor, Buffer, Callee, Entry, Filter, FilterBody, Namespace, Operation, Policy, Role, Scenario,
-    StackEntry, Step, Transfer,
+    Act, Actor, Buffer, Callee, Entry, Filter, FilterBody, Namespace, Operation, Policy, Role,
+    Scenario, StackEntry, Step, Transfer,
 };
 use crate::filter::Arch;
 

@@ -1,6 +1,6 @@
 //! Makes a schedule of a scenario: every name resolved, the stage prepared.
 
-use super::arena::{Arena, MOST_ACTORS, MOST_HELD, UNMAPPED, READONLY, held};
+use super::arena::{Arena, MOST_ACTORS, MOST_HELD, READONLY, UNMAPPED, held};
 use super::diagnostic::{Diagnostic, Span};
 use super::lower::lower;
 use super::schedule::{
@@ -105,12 +105,8 @@ impl<'a> Resolver<'a> {
                     if thread { Origin::Thread(parent) } else { Origin::Fork(parent) };
             }
         }
-        self.started = self
-            .schedule
-            .actors
-            .iter()
-            .map(|actor| actor.origin == Origin::Start)
-            .collect();
+        self.started =
+            self.schedule.actors.iter().map(|actor| actor.origin == Origin::Start).collect();
         for (name, buffer) in &scenario.buffers {
             let bytes = match buffer {
                 Buffer::Text(text) => [text.as_bytes(), b"\0"].concat(),
@@ -182,7 +178,11 @@ impl<'a> Resolver<'a> {
         {
             let name = self.schedule.actors[actor.0].name.clone();
             let message = format!("{name} has not been started when this step comes");
-            self.mistake(&step.span, message, format!("a step `fork {name}` or `thread {name}` before"));
+            self.mistake(
+                &step.span,
+                message,
+                format!("a step `fork {name}` or `thread {name}` before"),
+            );
         }
         let first = self.schedule.acts.len();
         for (index, operation) in step.operations.iter().enumerate() {
@@ -248,13 +248,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn bind(
-        &mut self,
-        name: &str,
-        kind: SlotKind,
-        span: &Span,
-        by: Option<ActorId>,
-    ) -> SlotId {
+    fn bind(&mut self, name: &str, kind: SlotKind, span: &Span, by: Option<ActorId>) -> SlotId {
         let known = self.schedule.slots.iter().any(|slot| slot.name == name);
         if known || self.schedule.actor(name).is_some() {
             self.mistake(span, format!("{name:?} is already a name"), "another name");
@@ -333,7 +327,8 @@ impl<'a> Resolver<'a> {
         if slot_is.kind == SlotKind::Listener && !self.holders[slot.0].contains(&process) {
             let (listener, actor) = (&slot_is.name, &self.schedule.actors[actor.0].name);
             let message = format!("{actor} has no descriptor of {listener} at this step");
-            let expected = format!("`keeps = [\"{listener}\"]` in its table, or a step `take {listener}`");
+            let expected =
+                format!("`keeps = [\"{listener}\"]` in its table, or a step `take {listener}`");
             self.mistake(span, message, expected);
         }
     }

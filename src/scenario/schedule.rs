@@ -190,21 +190,46 @@ pub enum StatusField {
 #[expect(missing_docs, reason = "the fields are those of the system calls")]
 pub enum Op {
     /// A system call; `number` is the whole register.
-    Call { entry: Entry, number: u64, args: [Arg; 6] },
+    Call {
+        entry: Entry,
+        number: u64,
+        args: [Arg; 6],
+    },
     /// Installs the program of that index, whose `sock_fprog` is at `program`.
-    Install { filter: usize, program: u64, flags: Arg, prctl: bool },
+    Install {
+        filter: usize,
+        program: u64,
+        flags: Arg,
+        prctl: bool,
+    },
     /// Enters strict mode.
-    Strict { prctl: bool },
+    Strict {
+        prctl: bool,
+    },
     /// Sets no_new_privs.
     NoNewPrivs,
     /// Sets a signal's disposition.
-    Dispose { signal: i32, disposition: Disposition },
+    Dispose {
+        signal: i32,
+        disposition: Disposition,
+    },
     /// Blocks or unblocks a signal.
-    Mask { signal: i32, block: bool },
+    Mask {
+        signal: i32,
+        block: bool,
+    },
     /// Copies `len` bytes from `from` to `to`, both in the arena.
-    Store { to: u64, from: u64, len: usize },
+    Store {
+        to: u64,
+        from: u64,
+        len: usize,
+    },
     /// Reads memory, as text (unit 1) or numbers.
-    Load { address: u64, len: usize, unit: u8 },
+    Load {
+        address: u64,
+        len: usize,
+        unit: u8,
+    },
     /// Starts a child process.
     Fork(ActorId),
     /// Starts a thread.
@@ -214,10 +239,30 @@ pub enum Op {
     /// Sends a descriptor.
     Pass(Arg),
     /// Gets a descriptor.
-    Take { slot: SlotId, from: Option<ActorId>, via: Transfer },
-    Recv { listener: Arg, place: Place, dirty: Option<u8> },
-    Send { listener: Arg, id: Arg, val: Arg, error: Arg, flags: Arg, place: Place },
-    IdValid { listener: Arg, id: Arg, old_number: bool, place: Place },
+    Take {
+        slot: SlotId,
+        from: Option<ActorId>,
+        via: Transfer,
+    },
+    Recv {
+        listener: Arg,
+        place: Place,
+        dirty: Option<u8>,
+    },
+    Send {
+        listener: Arg,
+        id: Arg,
+        val: Arg,
+        error: Arg,
+        flags: Arg,
+        place: Place,
+    },
+    IdValid {
+        listener: Arg,
+        id: Arg,
+        old_number: bool,
+        place: Place,
+    },
     Addfd {
         listener: Arg,
         id: Arg,
@@ -229,39 +274,105 @@ pub enum Op {
         tail: Arg,
         place: Place,
     },
-    SetFlags { listener: Arg, flags: Arg },
-    Poll { fd: Arg, events: Arg, timeout: Arg },
-    Select { fd: Arg, timeout: Arg },
-    EpollAdd { epoll: Arg, fd: Arg, events: Arg },
-    EpollWait { epoll: Arg, timeout: Arg },
+    SetFlags {
+        listener: Arg,
+        flags: Arg,
+    },
+    Poll {
+        fd: Arg,
+        events: Arg,
+        timeout: Arg,
+    },
+    Select {
+        fd: Arg,
+        timeout: Arg,
+    },
+    EpollAdd {
+        epoll: Arg,
+        fd: Arg,
+        events: Arg,
+    },
+    EpollWait {
+        epoll: Arg,
+        timeout: Arg,
+    },
     /// Opens `/proc/TID/mem` of a notification's target.
-    OpenMem { id: SlotId },
-    ReadMem { fd: Arg, address: Arg, len: usize },
+    OpenMem {
+        id: SlotId,
+    },
+    ReadMem {
+        fd: Arg,
+        address: Arg,
+        len: usize,
+    },
     /// Writes `len` bytes of the arena at `from` to `address` of an opened memory.
-    WriteMem { fd: Arg, address: Arg, from: u64, len: usize },
+    WriteMem {
+        fd: Arg,
+        address: Arg,
+        from: u64,
+        len: usize,
+    },
     Attach(ActorId),
-    Seize { tracee: ActorId, options: Arg },
+    Seize {
+        tracee: ActorId,
+        options: Arg,
+    },
     Interrupt(ActorId),
     WaitStop(ActorId),
-    Resume { tracee: ActorId, signal: i32 },
-    ToSyscall { tracee: ActorId, signal: i32 },
-    Detach { tracee: ActorId, signal: i32 },
-    SetOptions { tracee: ActorId, options: Arg },
+    Resume {
+        tracee: ActorId,
+        signal: i32,
+    },
+    ToSyscall {
+        tracee: ActorId,
+        signal: i32,
+    },
+    Detach {
+        tracee: ActorId,
+        signal: i32,
+    },
+    SetOptions {
+        tracee: ActorId,
+        options: Arg,
+    },
     EventMessage(ActorId),
-    GetRegister { tracee: ActorId, register: Register },
-    SetRegister { tracee: ActorId, register: Register, value: Arg },
-    GetFilter { tracee: ActorId, index: Arg },
+    GetRegister {
+        tracee: ActorId,
+        register: Register,
+    },
+    SetRegister {
+        tracee: ActorId,
+        register: Register,
+        value: Arg,
+    },
+    GetFilter {
+        tracee: ActorId,
+        index: Arg,
+    },
     /// A signal to an actor's thread or process.
-    Signal { to: ActorId, signal: i32, process: bool },
+    Signal {
+        to: ActorId,
+        signal: i32,
+        process: bool,
+    },
     Reap(ActorId),
     /// Lets so many milliseconds pass.
     Delay(u64),
     Await(ActorId),
     State(ActorId),
-    Status { of: ActorId, field: StatusField },
-    Freeze { actor: ActorId, frozen: bool },
+    Status {
+        of: ActorId,
+        field: StatusField,
+    },
+    Freeze {
+        actor: ActorId,
+        frozen: bool,
+    },
     /// Lets go of a held page, or makes the access fail.
-    LetGo { held: usize, fail: bool },
+    LetGo {
+        held: usize,
+        fail: bool,
+    },
 }
 
 impl Schedule {

@@ -3,8 +3,8 @@
 
 use super::resolve::starts;
 use super::{
-    Act, Actor, Callee, Filter, Operation, Placed, Role, Scenario, Span, StackEntry, Step, Transfer, Value,
-    Verb,
+    Act, Actor, Callee, Filter, Operation, Placed, Role, Scenario, Span, StackEntry, Step,
+    Transfer, Value, Verb,
 };
 
 /// What comes before the first step of the script: dispositions, no_new_privs
@@ -102,9 +102,7 @@ fn listeners<'s>(scenario: &'s Scenario, owner: &'s Actor) -> impl Iterator<Item
     owner.filters.iter().filter_map(|entry| {
         let filter = match entry {
             StackEntry::Inline(filter) => filter,
-            StackEntry::Named(name) => {
-                &scenario.filters.iter().find(|(known, _)| known == name)?.1
-            }
+            StackEntry::Named(name) => &scenario.filters.iter().find(|(known, _)| known == name)?.1,
         };
         filter.listener.as_deref()
     })

@@ -214,8 +214,7 @@ impl<'a> Reader<'a> {
             self.at += 1;
         }
         let place = self.span();
-        let parenthesis =
-            matches!(self.words.get(self.at + 1), Some((Token::Mark('('), _)));
+        let parenthesis = matches!(self.words.get(self.at + 1), Some((Token::Mark('('), _)));
         match self.peek() {
             Some(Token::CallNumber(number)) => {
                 self.at += 1;
@@ -288,7 +287,11 @@ impl<'a> Reader<'a> {
                         ));
                     }
                     if options.iter().any(|(there, _)| there == key) {
-                        return Err(Diagnostic::new(at, format!("{key:?} stands twice"), "it once"));
+                        return Err(Diagnostic::new(
+                            at,
+                            format!("{key:?} stands twice"),
+                            "it once",
+                        ));
                     }
                     options.push((key.clone(), self.placed_value()?));
                 }
@@ -306,8 +309,7 @@ impl<'a> Reader<'a> {
                 kind.expectation(),
             ));
         }
-        let order =
-            |key: &str| form.options.iter().position(|(known, _)| *known == key);
+        let order = |key: &str| form.options.iter().position(|(known, _)| *known == key);
         options.sort_by_key(|(key, _)| order(key));
         Ok(Act::Verb { verb: form.verb, operands, options })
     }

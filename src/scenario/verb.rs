@@ -215,8 +215,7 @@ verbs! {
         "Makes the access that waits on a held page fail.";
 }
 
-const REGISTER: Kind =
-    Kind::OneOf(&["nr", "ret", "arg0", "arg1", "arg2", "arg3", "arg4", "arg5"]);
+const REGISTER: Kind = Kind::OneOf(&["nr", "ret", "arg0", "arg1", "arg2", "arg3", "arg4", "arg5"]);
 const STATUS: Kind = Kind::OneOf(&["Seccomp", "Seccomp_filters", "NoNewPrivs"]);
 
 impl Verb {

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use super::{
-    Argument, Event, HandlerRun, Notification, Outcome, Sender, SignalInfo, Trace, Wait,
-};
+use super::{Argument, Event, HandlerRun, Notification, Outcome, Sender, SignalInfo, Trace, Wait};
 use crate::abi::{
     AUDIT_ARCH_I386, AUDIT_ARCH_X86_64, errno_name, errno_of, poll_events, signal_name,
 };

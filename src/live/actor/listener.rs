@@ -28,17 +28,7 @@ impl Player {
                 let request = if old_number { NOTIF_ID_VALID_WRONG_DIR } else { NOTIF_ID_VALID };
                 self.ioctl(listener, request, address).into()
             }
-            Op::Addfd {
-                listener,
-                id,
-                srcfd,
-                newfd,
-                newfd_flags,
-                flags,
-                size,
-                tail,
-                place,
-            } => {
+            Op::Addfd { listener, id, srcfd, newfd, newfd_flags, flags, size, tail, place } => {
                 let request = SeccompNotifAddfd {
                     id: self.value(id),
                     flags: self.value(flags) as u32,

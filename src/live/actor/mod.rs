@@ -287,11 +287,9 @@ impl Player {
                 raw.into()
             }
             Op::Strict { prctl } => self.strict(prctl).into(),
-            Op::NoNewPrivs => sys(
-                libc::SYS_prctl,
-                [libc::PR_SET_NO_NEW_PRIVS as u64, 1, 0, 0, 0, 0],
-            )
-            .into(),
+            Op::NoNewPrivs => {
+                sys(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS as u64, 1, 0, 0, 0, 0]).into()
+            }
             Op::Dispose { signal, disposition } => self.dispose(signal, disposition).into(),
             Op::Mask { signal, block } => self.mask(signal, block).into(),
             Op::Recv { .. }

@@ -58,8 +58,7 @@ extern "C" fn handler(signal: i32, info: u64, context: u64) {
     let shared = &stage().shared;
     let area = &shared.actors[main];
     let bit = 1u64 << (signal as u32 % 64);
-    let mut record =
-        Record { kind: RecordKind::Handler, ..Record::done(0, i64::from(signal)) };
+    let mut record = Record { kind: RecordKind::Handler, ..Record::done(0, i64::from(signal)) };
     // Without SA_SIGINFO the kernel does not fill siginfo_t in.
     if area.handler_has_info.load(Ordering::Acquire) & bit != 0 {
         record.words[0] = 1;

@@ -45,9 +45,13 @@ impl Player {
         let base = desk(self.me.0);
         let mut at = base + 64;
         let mut words = [0u64; 5];
-        for (word, text) in
-            words.iter_mut().zip([&b"unotify-lab\0"[..], b"__actor\0", b"", b"", b"/proc/self/exe\0"])
-        {
+        for (word, text) in words.iter_mut().zip([
+            &b"unotify-lab\0"[..],
+            b"__actor\0",
+            b"",
+            b"",
+            b"/proc/self/exe\0",
+        ]) {
             *word = at;
             for byte in text {
                 poke(at, *byte);

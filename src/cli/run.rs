@@ -1,0 +1,259 @@
+//! `unotify-lab run`
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::output::{Output, style};
+use super::{End, Failure};
+use crate::live::Pool;
+use crate::profile::{self, Profile};
+use crate::suite::{
+    self, CaseResult, Catalogue, Kernel, Options, RunRecord, Selection, SuiteResult,
+};
+use crate::verdict::{Standing, Verdict};
+
+/// What to run, and how.
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    /// Scenarios by id (theme/name), themes, or paths of files and folders;
+    /// none for the whole catalogue
+    #[arg(value_name = "PATH|ID")]
+    wanted: Vec<String>,
+    /// Only this theme
+    #[arg(long)]
+    theme: Option<String>,
+    /// Worker processes at a time; one for each processor unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: Option<u16>,
+    /// Run every scenario so often, and compare its traces
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
+    /// Form of the result
+    #[arg(long, value_enum, default_value_t = Format::Pretty)]
+    format: Format,
+    /// Write the result there instead of to standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Show the trace of every scenario
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Pretty,
+    /// A run record
+    Json,
+}
+
+pub(super) fn run(arguments: &RunArguments, output: &mut Output) -> Result<End, Failure> {
+    let selection = Selection { wanted: arguments.wanted.clone(), theme: arguments.theme.clone() };
+    let catalogue = Catalogue::built_in()?.with_paths(&selection)?;
+    let cases = catalogue.select(&selection)?;
+    let mut file = match &arguments.output {
+        Some(path) => Some(
+            std::fs::File::create(path)
+                .map_err(|error| Failure::User(format!("--output {}: {error}", path.display())))?,
+        ),
+        None => None,
+    };
+    let jobs = arguments.jobs.map_or_else(
+        || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        usize::from,
+    );
+    let harness = |error: &dyn std::error::Error| Failure::Harness(error.to_string());
+    let kernel = Kernel::running().map_err(|error| harness(&error))?;
+    let pool = Pool::new(jobs, None).map_err(|error| harness(&error))?;
+    let repeat = arguments.repeat as usize;
+    let bar = progress_bar(cases.len() * repeat);
+    let result = suite::run(&catalogue, &cases, kernel, &pool, Options { repeat }, |done| {
+        bar.set_position(done as u64);
+    })
+    .map_err(|error| harness(&error))?;
+    bar.finish_and_clear();
+    let text = match arguments.format {
+        Format::Pretty => pretty(&result, arguments.verbose),
+        Format::Json => {
+            let record = RunRecord::of(&result, repeat);
+            serde_json::to_string_pretty(&record).expect("a record is plain data") + "\n"
+        }
+    };
+    match &mut file {
+        Some(file) => file.write_all(anstream::adapter::strip_str(&text).to_string().as_bytes())?,
+        None => output.write_all(text.as_bytes())?,
+    }
+    if result.cases.iter().any(|case| case.verdict.is_trouble()) {
+        let troubled = result.cases.iter().filter(|case| case.verdict.is_trouble()).count();
+        return Err(Failure::Harness(format!("{troubled} scenarios came to no result")));
+    }
+    let finding = result.cases.iter().any(|case| case.verdict.is_finding())
+        || result.claims.iter().any(|(_, _, standing)| standing.is_finding());
+    Ok(if finding { End::Finding } else { End::Known })
+}
+
+/// A bar on a terminal, and nothing elsewhere: the result says it all.
+fn progress_bar(runs: usize) -> ProgressBar {
+    let bar = ProgressBar::new(runs as u64);
+    let form = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left");
+    bar.with_style(form.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// The result as people read it.
+fn pretty(result: &SuiteResult<'_>, verbose: bool) -> String {
+    let mut text = String::new();
+    for case in &result.cases {
+        case_text(&mut text, case, verbose);
+    }
+    claims_text(&mut text, result, verbose);
+    facts_text(&mut text, result);
+    summary(&mut text, result);
+    text
+}
+
+fn case_text(text: &mut String, case: &CaseResult<'_>, verbose: bool) {
+    let id = &case.case.scenario.id;
+    let line = match &case.verdict {
+        Verdict::Conforms if verbose => format!("{}conforms{}", style::GOOD, reset()),
+        Verdict::Conforms => return,
+        Verdict::OtherFacts(facts) => format!(
+            "{}conforms{} to other facts than the version's: {}",
+            style::NOTE,
+            reset(),
+            facts.join(", ")
+        ),
+        Verdict::Diverges(difference) => format!(
+            "{}diverges{} at line {} of its trace\n    known: {}\n    seen:  {}",
+            style::BAD,
+            reset(),
+            difference.line,
+            difference.expected,
+            difference.seen
+        ),
+        Verdict::Unstable(difference) => format!(
+            "{}two runs differ{} at line {}\n    once:  {}\n    again: {}",
+            style::BAD,
+            reset(),
+            difference.line,
+            difference.expected,
+            difference.seen
+        ),
+        Verdict::Unjudged(why) => format!("{}not judged{}: {why}", style::NOTE, reset()),
+        Verdict::Skipped(why) => format!("{}skipped{}: {why}", style::NOTE, reset()),
+        Verdict::Inconclusive(why) => format!("{}inconclusive{}: {why}", style::BAD, reset()),
+        Verdict::Fault(why) => format!("{}harness fault{}: {why}", style::BAD, reset()),
+    };
+    let _ = writeln!(text, "{}{id}{}  {line}", style::HEAD, reset());
+    if verbose && let Some(trace) = &case.trace {
+        for line in trace.to_string().lines() {
+            let _ = writeln!(text, "    {line}");
+        }
+        text.push('\n');
+    }
+}
+
+fn claims_text(text: &mut String, result: &SuiteResult<'_>, verbose: bool) {
+    let told = |standing: &Standing| verbose || !matches!(standing, Standing::Held);
+    let mut current = None;
+    for (document, claim, standing) in &result.claims {
+        let undecided = matches!(standing, Standing::Undecided(_));
+        if !told(standing) || undecided && !verbose {
+            continue;
+        }
+        if current != Some(&document.document) {
+            current = Some(&document.document);
+            let (name, edition) = (&document.document, &document.edition);
+            let _ = writeln!(text, "\n{}{name}{}, {edition}", style::HEAD, reset());
+        }
+        let (word, colour, seen) = match standing {
+            Standing::Held => ("held", style::GOOD, None),
+            Standing::Contradicted { seen } => ("contradicted", style::NOTE, Some(seen)),
+            Standing::Failed { seen } => ("contradicted, which is news", style::BAD, Some(seen)),
+            Standing::HeldAfterAll => ("held, though known not to", style::BAD, None),
+            Standing::Undecided(why) => ("undecided", style::FAINT, Some(why)),
+        };
+        let _ = writeln!(text, "  {colour}{word}{}: {} ({})", reset(), claim.says, claim.place);
+        if let Some(seen) = seen {
+            let (scenario, step) = (&claim.scenario, &claim.step);
+            let _ = writeln!(text, "      seen: {seen}   [{scenario}, {step}]");
+        }
+        if let Some(fact) = claim.contradicted_by.as_deref().and_then(profile::fact)
+            && matches!(standing, Standing::Contradicted { .. })
+        {
+            let (major, minor) = fact.since;
+            let _ = writeln!(text, "      since {major}.{minor}: {}", fact.summary);
+        }
+    }
+}
+
+/// Facts that are not as the kernel's version says: a backport, or news.
+fn facts_text(text: &mut String, result: &SuiteResult<'_>) {
+    for (id, holds) in result.observed.iter() {
+        if result.by_version.holds(id) != Some(holds) && result.by_version != Profile::default() {
+            let word = if holds { "holds" } else { "does not hold" };
+            let release = &result.kernel.release;
+            let _ = writeln!(
+                text,
+                "\n{}fact{} {id} {word} here, unlike in mainline {release}",
+                style::NOTE,
+                reset()
+            );
+        }
+    }
+}
+
+fn summary(text: &mut String, result: &SuiteResult<'_>) {
+    let count =
+        |is: fn(&Verdict) -> bool| result.cases.iter().filter(|case| is(&case.verdict)).count();
+    let mut parts = vec![
+        format!(
+            "{} conforming",
+            count(|verdict| matches!(verdict, Verdict::Conforms | Verdict::OtherFacts(_)))
+        ),
+        format!("{} diverging", count(Verdict::is_finding)),
+        format!("{} skipped", count(|verdict| matches!(verdict, Verdict::Skipped(_)))),
+    ];
+    let unjudged = count(|verdict| matches!(verdict, Verdict::Unjudged(_)));
+    if unjudged > 0 {
+        parts.push(format!("{unjudged} not judged"));
+    }
+    let troubled = count(Verdict::is_trouble);
+    if troubled > 0 {
+        parts.push(format!("{troubled} without result"));
+    }
+    let standing = |is: fn(&Standing) -> bool| {
+        result.claims.iter().filter(|(_, _, standing)| is(standing)).count()
+    };
+    let held = standing(|standing| matches!(standing, Standing::Held));
+    let contradicted = standing(|standing| {
+        matches!(standing, Standing::Contradicted { .. } | Standing::Failed { .. })
+    });
+    let news = standing(Standing::is_finding);
+    let undecided = standing(|standing| matches!(standing, Standing::Undecided(_)));
+    let _ = write!(
+        text,
+        "\nLinux {} {}: {} scenarios: {}\n",
+        result.kernel.release,
+        result.kernel.machine,
+        result.cases.len(),
+        parts.join(", ")
+    );
+    let _ =
+        write!(text, "{} claims: {held} held, {contradicted} contradicted", result.claims.len());
+    if undecided > 0 {
+        let _ = write!(text, ", {undecided} undecided");
+    }
+    if news > 0 {
+        let _ = write!(text, "; {news} of them news");
+    }
+    text.push('\n');
+}
+
+fn reset() -> anstyle::Reset {
+    anstyle::Reset
+}

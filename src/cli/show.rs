@@ -1,0 +1,56 @@
+//! `unotify-lab show`
+
+use std::io::Write;
+
+use clap::Args;
+
+use super::output::{Output, style};
+use super::{End, Failure};
+use crate::scenario::Schedule;
+use crate::suite::{Case, Catalogue, Selection};
+
+/// What to show.
+#[derive(Debug, Args)]
+pub(super) struct ShowArguments {
+    /// A scenario's id, or a path
+    #[arg(value_name = "ID")]
+    wanted: String,
+}
+
+pub(super) fn show(arguments: &ShowArguments, output: &mut Output) -> Result<End, Failure> {
+    let selection = Selection { wanted: vec![arguments.wanted.clone()], theme: None };
+    let catalogue = Catalogue::built_in()?.with_paths(&selection)?;
+    for case in catalogue.select(&selection)? {
+        let found = case.scenario.schedule().map_err(|found| {
+            Failure::Harness(format!("{}: {}", case.scenario.id, found[0].message))
+        })?;
+        show_case(&case, &found, output)?;
+    }
+    Ok(End::Known)
+}
+
+fn show_case(case: &Case<'_>, schedule: &Schedule, output: &mut Output) -> Result<(), Failure> {
+    let (head, reset) = (style::HEAD, anstyle::Reset);
+    writeln!(output, "{head}{}{reset}\n\n{}", case.scenario.id, case.scenario)?;
+    for (name, program) in &schedule.programs {
+        writeln!(output, "{head}filter {name}{reset}, {} instructions", program.0.len())?;
+        for line in program.to_string().lines() {
+            writeln!(output, "    {line}")?;
+        }
+        writeln!(output)?;
+    }
+    writeln!(output, "{head}schedule{reset}")?;
+    for (number, turn) in schedule.turns.iter().enumerate() {
+        let acts = &schedule.acts[turn.acts.clone()];
+        let texts: Vec<&str> = acts.iter().map(|act| act.text.as_str()).collect();
+        let who = match turn.by {
+            Some(actor) => format!("{}: ", schedule.actors[actor.0].name),
+            None => String::new(),
+        };
+        let setup = acts.first().is_some_and(|act| act.setup);
+        let stage = if setup { "  (stage)" } else { "" };
+        writeln!(output, "{:4}  {who}{}{stage}", number + 1, texts.join("; "))?;
+    }
+    writeln!(output)?;
+    Ok(())
+}

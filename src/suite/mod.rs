@@ -1,0 +1,11 @@
+//! The catalogue of scenarios, a run of it, and the record of a run.
+
+mod catalogue;
+mod kernel;
+mod record;
+mod run;
+
+pub use catalogue::{Case, Catalogue, CatalogueError, Selection, SourceFile};
+pub use kernel::Kernel;
+pub use record::{CaseRecord, ClaimRecord, RunRecord};
+pub use run::{CaseResult, Options, SuiteResult, run};

@@ -1,0 +1,103 @@
+//! The record of a run: everything that a reader elsewhere needs.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::kernel::Kernel;
+use super::run::SuiteResult;
+use crate::trace::Trace;
+use crate::verdict::{Standing, Verdict};
+
+/// A run, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunRecord {
+    /// The version of this format.
+    pub format: u32,
+    /// The tool's version.
+    pub tool: String,
+    /// The kernel that was run on.
+    pub kernel: Kernel,
+    /// The user id that the command ran as.
+    pub user: u32,
+    /// How often each case was run.
+    pub repeat: usize,
+    /// What random choices began from. Exact schedules make none.
+    pub seed: u64,
+    /// Facts as they were seen, by name.
+    pub facts: BTreeMap<String, bool>,
+    /// The cases.
+    pub cases: Vec<CaseRecord>,
+    /// The claims that were decided.
+    pub claims: Vec<ClaimRecord>,
+}
+
+/// One case of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseRecord {
+    /// Its id.
+    pub scenario: String,
+    /// SHA-256 of its file.
+    pub hash: String,
+    /// The behaviours that it decides.
+    pub behaviours: Vec<String>,
+    /// What the run says.
+    pub verdict: Verdict,
+    /// What was seen.
+    pub trace: Option<Trace>,
+}
+
+/// One claim of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimRecord {
+    /// The document.
+    pub document: String,
+    /// Its edition.
+    pub edition: String,
+    /// The claim's name.
+    pub claim: String,
+    /// How it stands.
+    pub standing: Standing,
+}
+
+impl RunRecord {
+    /// The version of the format that this tool writes.
+    pub const FORMAT: u32 = 1;
+
+    /// The record of a suite's result.
+    pub fn of(result: &SuiteResult<'_>, repeat: usize) -> RunRecord {
+        RunRecord {
+            format: Self::FORMAT,
+            tool: env!("CARGO_PKG_VERSION").to_owned(),
+            kernel: result.kernel.clone(),
+            user: nix::unistd::getuid().as_raw(),
+            repeat,
+            seed: 0,
+            facts: result.observed.iter().map(|(id, holds)| (id.to_owned(), holds)).collect(),
+            cases: result
+                .cases
+                .iter()
+                .map(|one| CaseRecord {
+                    scenario: one.case.scenario.id.clone(),
+                    hash: one.case.file.hash(),
+                    behaviours: one.case.scenario.behaviours.clone(),
+                    verdict: one.verdict.clone(),
+                    trace: one.trace.clone(),
+                })
+                .collect(),
+            claims: result
+                .claims
+                .iter()
+                .map(|(document, claim, standing)| ClaimRecord {
+                    document: document.document.clone(),
+                    edition: document.edition.clone(),
+                    claim: claim.id.clone(),
+                    standing: standing.clone(),
+                })
+                .collect(),
+        }
+    }
+}

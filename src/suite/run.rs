@@ -1,0 +1,150 @@
+//! Runs cases and judges them.
+
+use super::catalogue::{Case, Catalogue};
+use super::kernel::Kernel;
+use crate::claim::{Claim, Document};
+use crate::live::{Job, Pool, PoolError, RunResult};
+use crate::profile::{Profile, Release};
+use crate::trace::Trace;
+use crate::verdict::{Difference, Standing, Verdict, judge, judge_claim, observed_profile};
+
+/// How a suite is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How often each case is run.
+    pub repeat: usize,
+}
+
+/// What came of one case.
+#[derive(Clone, Debug)]
+pub struct CaseResult<'c> {
+    /// The case.
+    pub case: &'c Case<'c>,
+    /// What was seen, if it ran.
+    pub trace: Option<Trace>,
+    /// What that says.
+    pub verdict: Verdict,
+}
+
+/// What came of a suite.
+#[derive(Clone, Debug)]
+pub struct SuiteResult<'c> {
+    /// Which kernel it was.
+    pub kernel: Kernel,
+    /// Facts by the kernel's version.
+    pub by_version: Profile,
+    /// Facts as they were seen, and by the version where nothing decided.
+    pub observed: Profile,
+    /// The cases, in the order in which they were asked for.
+    pub cases: Vec<CaseResult<'c>>,
+    /// Each document's claims that the cases decide.
+    pub claims: Vec<(&'c Document, &'c Claim, Standing)>,
+}
+
+/// Runs cases `repeat` times each and judges them; `progress` is told how
+/// many runs are done.
+///
+/// # Errors
+///
+/// When workers cannot be started.
+pub fn run<'c>(
+    catalogue: &'c Catalogue,
+    cases: &'c [Case<'c>],
+    kernel: Kernel,
+    pool: &Pool,
+    options: Options,
+    mut progress: impl FnMut(usize),
+) -> Result<SuiteResult<'c>, PoolError> {
+    let repeat = options.repeat.max(1);
+    let jobs: Vec<Job> = (0..repeat)
+        .flat_map(|_| cases)
+        .map(|case| Job {
+            file: case.file.id.clone(),
+            id: case.scenario.id.clone(),
+            source: case.file.text.to_string(),
+        })
+        .collect();
+    let mut seen: Vec<Option<Seen>> = cases.iter().map(|_| None).collect();
+    let mut done = 0;
+    pool.run(&jobs, |job, result| {
+        let before = &mut seen[job % cases.len()];
+        *before = Some(match before.take() {
+            None => Seen::first(result),
+            Some(before) => before.and(result),
+        });
+        done += 1;
+        progress(done);
+    })?;
+    let release = kernel.release.parse::<Release>();
+    let by_version = release.map_or_else(|_| Profile::default(), Profile::of);
+    let results: Vec<CaseResult<'c>> = cases
+        .iter()
+        .zip(seen)
+        .map(|(case, seen)| {
+            let seen = seen.unwrap_or(Seen::Not(Verdict::Fault("it was never run".to_owned())));
+            let (trace, verdict) = match seen {
+                Seen::Not(verdict) => (None, verdict),
+                Seen::Trace(trace, Some(verdict)) => (Some(trace), verdict),
+                Seen::Trace(trace, None) => {
+                    let facts = &case.scenario.facts;
+                    let stored = &case.file.stored;
+                    let verdict = judge(&case.scenario.id, &trace, facts, &by_version, stored);
+                    (Some(trace), verdict)
+                }
+            };
+            CaseResult { case, trace, verdict }
+        })
+        .collect();
+    let trace_of = |id: &str| {
+        let result = results.iter().find(|result| result.case.scenario.id == id);
+        result.and_then(|result| result.trace.as_ref())
+    };
+    let observed = observed_profile(&by_version, trace_of);
+    let mut claims = Vec::new();
+    for document in &catalogue.documents {
+        for claim in &document.claims {
+            let about: Vec<_> = results
+                .iter()
+                .map(|result| (result.case.scenario.id.as_str(), result.trace.as_ref()))
+                .filter(|(id, _)| claim.is_about(id))
+                .collect();
+            if !about.is_empty() {
+                claims.push((document, claim, judge_claim(claim, &observed, about)));
+            }
+        }
+    }
+    Ok(SuiteResult { kernel, by_version, observed, cases: results, claims })
+}
+
+/// What the runs of one case have given so far.
+enum Seen {
+    /// It has no trace, for this reason.
+    Not(Verdict),
+    /// The trace of the first run, and a verdict where that is settled.
+    Trace(Trace, Option<Verdict>),
+}
+
+impl Seen {
+    fn first(result: RunResult) -> Seen {
+        match result {
+            RunResult::Ran(trace) => Seen::Trace(trace, None),
+            RunResult::Skipped(why) => Seen::Not(Verdict::Skipped(why)),
+            RunResult::Inconclusive(trace, why) => {
+                Seen::Trace(trace, Some(Verdict::Inconclusive(why)))
+            }
+            RunResult::Fault(why) => Seen::Not(Verdict::Fault(why)),
+        }
+    }
+
+    /// With one more run: all traces of a case must be the same.
+    fn and(self, result: RunResult) -> Seen {
+        let Seen::Trace(trace, None) = self else { return self };
+        match Seen::first(result) {
+            Seen::Trace(again, None) => {
+                let difference = Difference::between(&trace.to_string(), &again.to_string());
+                Seen::Trace(trace, difference.map(Verdict::Unstable))
+            }
+            other => other,
+        }
+    }
+}
