@@ -17,7 +17,7 @@ use super::shared::ACTING;
 use super::spawn::Set;
 use super::watch::{Look, Rest, Watched};
 use super::{RunResult, Trouble, freezer, hold};
-use crate::scenario::{ActorId, Op, Origin, Place, Schedule, StatusField, Turn};
+use crate::scenario::{ActorId, Op, Place, Schedule, StatusField, Turn};
 use crate::trace::{Event, Outcome, Trace};
 
 /// How long one turn may take before the run is given up as inconclusive. It
@@ -45,10 +45,20 @@ pub(super) fn run(schedule: Schedule, text: &[u8], scratch: &Path) -> RunResult 
     }
 }
 
+/// An actor's task, as far as it is known.
+enum Task {
+    /// It has not been started.
+    Unborn,
+    /// It can be looked at.
+    Watched(Watched),
+    /// It had ended before it could be looked at.
+    Gone,
+}
+
 struct Director<'s> {
     set: &'s Set,
     schedule: &'s Schedule,
-    watched: Vec<Option<Watched>>,
+    tasks: Vec<Task>,
     /// What each actor was last seen to do; `None` before it runs.
     seen: Vec<Option<Look>>,
     /// The act in which each actor was told to be blocked.
@@ -64,7 +74,7 @@ impl<'s> Director<'s> {
         Director {
             set,
             schedule,
-            watched: std::iter::repeat_with(|| None).take(actors).collect(),
+            tasks: std::iter::repeat_with(|| Task::Unborn).take(actors).collect(),
             seen: vec![None; actors],
             blocked: vec![None; actors],
             observer: Observer::new(schedule, &set.stage.shared),
@@ -141,7 +151,7 @@ impl<'s> Director<'s> {
         let mut patience = Duration::from_micros(50);
         loop {
             self.drain_done();
-            self.open_new()?;
+            self.open_new();
             if let Some(first) = self.look_at_all()
                 && let Some(second) = self.look_at_all()
                 && first == second
@@ -184,59 +194,40 @@ impl<'s> Director<'s> {
         while nix::unistd::read(self.set.done.as_fd(), &mut bytes).is_ok_and(|len| len > 0) {}
     }
 
-    /// Opens the `/proc` files of actors that have come to be, or have a new
-    /// thread id.
-    fn open_new(&mut self) -> Result<(), Trouble> {
+    /// Opens the `/proc` files of actors that have come to be.
+    fn open_new(&mut self) {
         for index in 0..self.schedule.actors.len() {
-            if self.watched[index].is_some() {
-                continue;
-            }
             let Some(tid) = self.tid(ActorId(index)) else { continue };
-            self.observer.knows(ActorId(index), tid);
-            // One that has gone already stays unwatched, and counts as gone.
-            self.watched[index] = Watched::open(tid).ok();
-            if self.watched[index].is_none() {
-                self.seen[index] = None;
+            if matches!(self.tasks[index], Task::Unborn) {
+                self.observer.knows(ActorId(index), tid);
+                self.tasks[index] = Watched::open(tid).map_or(Task::Gone, Task::Watched);
             }
         }
-        Ok(())
     }
 
     /// The thread id of an actor, once there is one: as this process sees it.
     fn tid(&self, actor: ActorId) -> Option<i32> {
         let forked = self.set.children.iter().find(|(child, _)| *child == actor);
-        match forked {
-            Some((_, pid)) => Some(*pid),
-            None => Some(self.set.stage.shared.tid(actor)).filter(|tid| *tid != 0),
-        }
+        forked.map(|(_, pid)| *pid).or_else(|| self.observer.started(actor))
     }
 
     fn look(&self, index: usize) -> Option<Look> {
         let area = &self.set.stage.shared.actors[index];
-        self.watched[index].as_ref().map(|watched| watched.look(area))
-    }
-
-    /// A look at each actor; `None` if one of them moves.
-    fn look_at_all(&self) -> Option<Vec<Option<Look>>> {
-        let looks = (0..self.watched.len()).map(|index| self.look(index));
-        let moving = |look: &Option<Look>| look.is_some_and(|look| look.rest == Rest::Moving);
-        let looks: Vec<_> = looks.collect();
-        // An actor that has just been forked may not have told its id yet.
-        let starting = (0..self.watched.len())
-            .any(|index| self.watched[index].is_none() && self.is_starting(index));
-        (!starting && !looks.iter().any(moving)).then_some(looks)
-    }
-
-    /// Whether an actor's starter has said that it started it, and it has not
-    /// been seen yet.
-    fn is_starting(&self, index: usize) -> bool {
-        let origin = self.schedule.actors[index].origin;
-        match origin {
-            Origin::Start => false,
-            Origin::Fork(_) | Origin::Thread(_) => {
-                self.observer.was_started(ActorId(index)) && self.tid(ActorId(index)).is_none()
-            }
+        match &self.tasks[index] {
+            Task::Unborn => None,
+            Task::Watched(watched) => Some(watched.look(area)),
+            Task::Gone => Some(Look::GONE),
         }
+    }
+
+    /// A look at each actor; `None` if one of them moves, or has come to be
+    /// since the last time.
+    fn look_at_all(&self) -> Option<Vec<Option<Look>>> {
+        let looks: Vec<_> = (0..self.tasks.len()).map(|index| self.look(index)).collect();
+        let moving = looks.iter().flatten().any(|look| look.rest == Rest::Moving);
+        let newborn = (0..looks.len())
+            .any(|index| looks[index].is_none() && self.tid(ActorId(index)).is_some());
+        (!moving && !newborn).then_some(looks)
     }
 
     /// Notes what has changed: first for whoever acted, then for the others.

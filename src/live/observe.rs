@@ -37,7 +37,7 @@ pub(super) struct Observer<'s> {
     read: Vec<usize>,
     rests: Vec<Option<Rest>>,
     tids: HashMap<i32, ActorId>,
-    started: Vec<bool>,
+    started: Vec<Option<i32>>,
     /// The first id received on each listener.
     first_ids: HashMap<SlotId, u64>,
     harness: i32,
@@ -52,7 +52,7 @@ impl<'s> Observer<'s> {
             read: vec![0; actors],
             rests: vec![None; actors],
             tids: HashMap::new(),
-            started: vec![false; actors],
+            started: vec![None; actors],
             first_ids: HashMap::new(),
             harness: std::process::id() as i32,
         }
@@ -63,22 +63,27 @@ impl<'s> Observer<'s> {
         self.tids.insert(tid, actor);
     }
 
-    /// Whether some actor has said that it started this one.
-    pub fn was_started(&self, actor: ActorId) -> bool {
-        self.started[actor.0] || self.unread_start(actor)
+    /// The thread id of an actor that another has started, as the starter was
+    /// told it.
+    pub fn started(&self, actor: ActorId) -> Option<i32> {
+        let unread = || {
+            (0..self.schedule.actors.len()).find_map(|by| {
+                let area = &self.shared.actors[by];
+                (self.read[by]..)
+                    .map_while(|index| area.read(index))
+                    .filter_map(|record| self.starts(&record))
+                    .find_map(|(started, tid)| (started == actor).then_some(tid))
+            })
+        };
+        self.started[actor.0].or_else(unread)
     }
 
-    fn unread_start(&self, actor: ActorId) -> bool {
-        (0..self.schedule.actors.len()).any(|by| {
-            let records = (self.read[by]..).map_while(|index| self.shared.actors[by].read(index));
-            records.into_iter().any(|record| self.starts(&record) == Some(actor))
-        })
-    }
-
-    fn starts(&self, record: &Record) -> Option<ActorId> {
+    fn starts(&self, record: &Record) -> Option<(ActorId, i32)> {
         let RecordKind::Done(act) = record.kind else { return None };
         match self.schedule.acts[act].op {
-            Op::Fork(actor) | Op::Thread(actor) if record.raw > 0 => Some(actor),
+            Op::Fork(actor) | Op::Thread(actor) if record.raw > 0 => {
+                Some((actor, record.raw as i32))
+            }
             _ => None,
         }
     }
@@ -93,8 +98,8 @@ impl<'s> Observer<'s> {
         let mut news = Vec::new();
         while let Some(record) = self.shared.actors[actor.0].read(self.read[actor.0]) {
             self.read[actor.0] += 1;
-            if let Some(started) = self.starts(&record) {
-                self.started[started.0] = true;
+            if let Some((started, tid)) = self.starts(&record) {
+                self.started[started.0] = Some(tid);
             }
             news.push(match record.kind {
                 RecordKind::Done(act) => (Some(act), self.outcome(actor, act, &record)),

@@ -67,7 +67,8 @@ pub(super) struct Look {
 }
 
 impl Look {
-    const GONE: Look = Look { rest: Rest::Gone, letter: 'X', switches: 0 };
+    /// The look of a task that is not there.
+    pub const GONE: Look = Look { rest: Rest::Gone, letter: 'X', switches: 0 };
 }
 
 impl Watched {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::str::FromStr;
 
 use super::diagnostic::{Diagnostic, Mistakes};
 use super::raw::{Many, RawActor, RawBuffer, RawEntry, RawFile, RawFilter, RawRule};
@@ -10,7 +11,7 @@ use super::{
     Actor, Buffer, Filter, FilterBody, Namespace, Need, Policy, Role, Scenario, StackEntry, Step,
     Transfer, Value,
 };
-use crate::filter::{Action, Rule, Rules};
+use crate::filter::{Action, Rule, Rules, SyntaxError};
 use toml::Spanned;
 
 /// A scenario file larger than this is refused, in bytes.
@@ -120,7 +121,7 @@ impl Builder {
             }),
             held: file.held,
             filters: in_order(&file.filter, |name, filter| {
-                (name.to_owned(), builder.filter(filter))
+                (name.to_owned(), builder.filter(filter.get_ref(), filter.span()))
             }),
             actors,
             steps,
@@ -182,9 +183,11 @@ impl Builder {
             filters: raw
                 .filters
                 .iter()
-                .map(|entry| match entry {
+                .map(|entry| match entry.get_ref() {
                     RawEntry::Named(name) => StackEntry::Named(name.clone()),
-                    RawEntry::Inline(filter) => StackEntry::Inline(self.filter(filter)),
+                    RawEntry::Inline(filter) => {
+                        StackEntry::Inline(self.filter(filter, entry.span()))
+                    }
                 })
                 .collect(),
             handlers,
@@ -263,14 +266,14 @@ impl Builder {
         }
     }
 
-    fn filter(&mut self, raw: &Spanned<RawFilter>) -> Filter {
-        let span = raw.span();
-        let raw = raw.get_ref();
+    fn filter(&mut self, raw: &RawFilter, span: Range<usize>) -> Filter {
         let single = !raw.on.0.is_empty() || raw.action.is_some() || !raw.when.0.is_empty();
         let bodies = usize::from(raw.asm.is_some())
             + usize::from(!raw.rules.is_empty())
             + usize::from(single);
-        if bodies != 1 {
+        // A filter that treats all calls alike has a default and no rule.
+        let same_for_all = bodies == 0 && raw.default.is_some();
+        if bodies != 1 && !same_for_all {
             let message = format!("a filter has one program, not {bodies}");
             self.mistake(span.clone(), message, "either on/when/do, or rules, or asm");
         }
@@ -341,18 +344,18 @@ impl Builder {
         })
     }
 
-    fn all_parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&mut self, texts: &Many) -> Vec<T> {
+    fn all_parsed<T: FromStr<Err = SyntaxError>>(&mut self, texts: &Many) -> Vec<T> {
         texts.0.iter().filter_map(|text| self.parsed(text)).collect()
     }
 
-    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
-        &mut self,
-        text: &Spanned<String>,
-    ) -> Option<T> {
+    fn parsed<T: FromStr<Err = SyntaxError>>(&mut self, text: &Spanned<String>) -> Option<T> {
         match text.get_ref().parse() {
             Ok(value) => Some(value),
             Err(error) => {
-                self.mistake(text.span(), error.to_string(), "");
+                // Within the quotes, and to the closing one at most.
+                let (start, end) = (text.span().start + 1, text.span().end);
+                let place = start + error.span.start..(start + error.span.end).min(end);
+                self.mistake(place, error.message, error.expected.unwrap_or_default());
                 None
             }
         }

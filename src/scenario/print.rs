@@ -230,8 +230,15 @@ fn filter_fields(filter: &Filter) -> Vec<(&'static str, String)> {
     fields
 }
 
+/// A TOML string: over several lines where that reads better and is exact.
 fn string(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string().replace('\n', "\\n")
+    let plain = text.chars().all(|c| c == '\n' || !c.is_control());
+    if text.contains('\n') && plain && !text.contains("'''") && !text.ends_with('\'') {
+        return format!("'''\n{text}'''");
+    }
+    // JSON's escapes are TOML's, but for DEL.
+    let quoted = serde_json::to_string(text).expect("a string is plain data");
+    quoted.replace('\u{7f}', "\\u007F")
 }
 
 fn strings<T: ToString>(items: impl IntoIterator<Item = T>) -> String {

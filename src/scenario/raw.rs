@@ -49,7 +49,7 @@ pub(super) struct RawSchedule {
 pub(super) struct RawActor {
     pub no_new_privs: Option<bool>,
     #[serde(default)]
-    pub filters: Vec<RawEntry>,
+    pub filters: Vec<Spanned<RawEntry>>,
     #[serde(default)]
     pub handlers: Table<Spanned<String>>,
     #[serde(default)]
@@ -174,7 +174,7 @@ impl<'de> Deserialize<'de> for RawBuffer {
 
 pub(super) enum RawEntry {
     Named(String),
-    Inline(Box<Spanned<RawFilter>>),
+    Inline(Box<RawFilter>),
 }
 
 impl<'de> Deserialize<'de> for RawEntry {
@@ -193,7 +193,7 @@ impl<'de> Deserialize<'de> for RawEntry {
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawEntry, A::Error> {
                 let filter = RawFilter::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(RawEntry::Inline(Box::new(Spanned::new(0..0, filter))))
+                Ok(RawEntry::Inline(Box::new(filter)))
             }
         }
         deserializer.deserialize_any(NameOrTable)

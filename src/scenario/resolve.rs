@@ -8,7 +8,8 @@ use super::schedule::{
 };
 use super::stage;
 use super::{
-    Act, Buffer, Filter, FilterBody, Operation, Placed, Scenario, StackEntry, Step, Value, Verb,
+    Act, Buffer, Filter, FilterBody, Namespace, Operation, Placed, Scenario, StackEntry, Step,
+    Value, Verb,
 };
 use crate::abi;
 use crate::bpf::Program;
@@ -221,6 +222,10 @@ impl<'a> Resolver<'a> {
                     self.source_of[slot.0] = Some(listener);
                 }
             }
+            // What the script closes it may still try: that is its business.
+            Op::Call { args: [Arg::Slot(slot, 0), ..], .. } if setup => {
+                self.holders[slot.0].retain(|holder| Some(*holder) != by);
+            }
             _ => {}
         }
         self.schedule.acts.push(ScheduledAct {
@@ -240,6 +245,14 @@ impl<'a> Resolver<'a> {
             self.mistake(span, message, "one `fork` or `thread`");
         }
         self.started[actor.0] = true;
+        let alone = by.is_some_and(|by| {
+            let by = &self.schedule.actors[self.schedule.process_of(by).0];
+            by.namespaces.contains(&Namespace::Pid)
+        });
+        if alone {
+            let message = "an actor in a PID namespace of its own cannot start others".to_owned();
+            self.mistake(span, message, "an actor without `namespaces = [\"pid\"]`");
+        }
         let Some(parent) = by.map(|parent| self.schedule.process_of(parent)) else { return };
         for holders in &mut self.holders {
             if holders.contains(&parent) {
