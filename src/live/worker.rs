@@ -131,9 +131,11 @@ fn without_randomisation() -> Result<(), String> {
 
 /// Ends with the command that started it, and adopts orphans of its actors.
 fn stay_alone(parent: &str) -> Result<(), String> {
-    // A group of its own: what a terminal sends goes to the command alone.
-    nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0))
-        .map_err(|error| format!("setpgid: {error}"))?;
+    // A session of its own: what a terminal sends goes to the command alone.
+    // A mere process group would become an orphaned one with the command's
+    // end, and if an actor is stopped then, all in it get a SIGHUP
+    // (kill_orphaned_pgrp in kernel/exit.c).
+    nix::unistd::setsid().map_err(|error| format!("setsid: {error}"))?;
     for (option, value) in
         [(libc::PR_SET_CHILD_SUBREAPER, 1), (libc::PR_SET_PDEATHSIG, libc::SIGTERM as u64)]
     {
