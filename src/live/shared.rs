@@ -33,7 +33,7 @@ pub(super) struct Shared {
 /// What one actor tells.
 #[repr(C)]
 pub(super) struct ActorArea {
-    /// Its thread id, as it sees it itself; 0 before it runs.
+    /// Its thread id, as the worker sees it; 0 before it is known.
     pub tid: AtomicI32,
     /// [`IDLE`], [`SPINNING`], or the act that it is in, plus [`ACTING`].
     pub phase: AtomicU32,

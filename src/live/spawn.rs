@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use nix::fcntl::OFlag;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
@@ -71,6 +72,8 @@ impl Set {
         for (index, participant) in stage.schedule.actors.iter().enumerate() {
             if participant.origin == Origin::Start {
                 let pid = fork(stage, ActorId(index), &set.held, scratch)?;
+                // As this process sees it: the actor may see another number.
+                stage.shared.actors[index].tid.store(pid, Ordering::Release);
                 set.children.push((ActorId(index), pid));
             }
         }
@@ -164,7 +167,7 @@ fn fork(stage: &'static Stage, me: ActorId, held: &[File], scratch: &Path) -> Re
             let prepared = prepare(participant, held, scratch, worker);
             if let Err(error) = prepared {
                 let number = error.raw_os_error().unwrap_or(libc::EIO);
-                stage.shared.actors[me.0].fault.store(number, std::sync::atomic::Ordering::Release);
+                stage.shared.actors[me.0].fault.store(number, Ordering::Release);
                 // SAFETY: ends this process at once.
                 unsafe { libc::_exit(111) };
             }

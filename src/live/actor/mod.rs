@@ -107,8 +107,9 @@ impl Player {
     }
 
     fn run(self) -> ! {
-        let tid = sys(libc::SYS_gettid, [0; 6]);
-        self.area().tid.store(tid as i32, Ordering::Release);
+        // The worker has told the others' numbers as it sees them.
+        let tid = sys(libc::SYS_gettid, [0; 6]) as i32;
+        let _ = self.area().tid.compare_exchange(0, tid, Ordering::AcqRel, Ordering::Acquire);
         // One byte says that the actor is there.
         self.area().phase.store(IDLE, Ordering::Release);
         self.tell();
@@ -120,8 +121,6 @@ impl Player {
 
     /// Goes on after execve(2): the act that called it has succeeded.
     fn resume(self, act: usize) -> ! {
-        let tid = sys(libc::SYS_gettid, [0; 6]);
-        self.area().tid.store(tid as i32, Ordering::Release);
         self.area().write(&Record::done(act, 0));
         let schedule = &self.stage.schedule;
         let turn = schedule.turns.iter().find(|turn| turn.acts.contains(&act));
