@@ -102,7 +102,7 @@ impl<'s> Observer<'s> {
                 self.started[started.0] = Some(tid);
             }
             news.push(match record.kind {
-                RecordKind::Done(act) => (Some(act), self.outcome(actor, act, &record)),
+                RecordKind::Done(act) => (Some(act), self.outcome(act, &record)),
                 RecordKind::Handler => (None, Outcome::Handler(handler_run(&record))),
             });
         }
@@ -114,7 +114,7 @@ impl<'s> Observer<'s> {
         Syscall::from_number(number, Arch::X86_64).to_string()
     }
 
-    fn outcome(&mut self, actor: ActorId, act: usize, record: &Record) -> Outcome {
+    fn outcome(&mut self, act: usize, record: &Record) -> Outcome {
         let raw = record.raw;
         let words = &record.words;
         match self.schedule.acts[act].op {
@@ -129,7 +129,7 @@ impl<'s> Observer<'s> {
             }
             Op::Recv { listener, .. } if raw == 0 => {
                 let notification = notification_of(&words[..10]);
-                Outcome::Received(self.received(actor, act, listener, &notification))
+                Outcome::Received(self.received(act, listener, &notification))
             }
             Op::Poll { .. } if raw >= 0 => Outcome::Ready(words[0] as u32),
             Op::EpollWait { .. } if raw >= 0 => Outcome::Ready(words[0] as u32),
@@ -163,13 +163,7 @@ impl<'s> Observer<'s> {
         known.map_or(Outcome::Returned(raw), Outcome::ReturnedActor)
     }
 
-    fn received(
-        &mut self,
-        _receiver: ActorId,
-        act: usize,
-        listener: Arg,
-        notification: &SeccompNotif,
-    ) -> Notification {
+    fn received(&mut self, act: usize, listener: Arg, notification: &SeccompNotif) -> Notification {
         let id = match listener {
             Arg::Slot(slot, 0) => {
                 let first = *self.first_ids.entry(slot).or_insert(notification.id);
@@ -180,10 +174,11 @@ impl<'s> Observer<'s> {
         let name =
             self.schedule.acts[act].binds.map(|slot| self.schedule.slots[slot.0].name.clone());
         let data = &notification.data;
+        let sender = self.tids.get(&(notification.pid as i32)).copied();
         Notification {
             name: name.unwrap_or_default(),
             id,
-            from: match self.tids.get(&(notification.pid as i32)) {
+            from: match sender {
                 Some(target) => Sender::Actor(self.schedule.actors[target.0].name.clone()),
                 None if notification.pid == 0 => Sender::Invisible,
                 None => Sender::Unknown,
@@ -191,20 +186,26 @@ impl<'s> Observer<'s> {
             flags: notification.flags,
             call: Syscall::from_number(data.nr, arch(data.arch)).to_string(),
             arch: data.arch,
-            args: data.args.iter().map(|value| self.argument(*value)).collect(),
+            args: (0..6).map(|index| self.argument(sender, index, data.args[index])).collect(),
             at_call: abi::traced_return_addresses().contains(&data.instruction_pointer),
         }
     }
 
-    fn argument(&self, value: u64) -> Argument {
-        match self.schedule.arena.name_of(value) {
-            Some(name) => Argument::Address(name.to_owned()),
-            None => match self.tids.get(&(value as i32)) {
-                Some(actor) if value <= i32::MAX as u64 => {
+    /// An argument by the name of what the scenario passed. `sender` is in the
+    /// call: a number that only happens to be somebody's id stays one.
+    fn argument(&self, sender: Option<ActorId>, index: usize, value: u64) -> Argument {
+        if let Some(name) = self.schedule.arena.name_of(value) {
+            return Argument::Address(name.to_owned());
+        }
+        let op = sender.and_then(|sender| self.act(sender)).map(|act| self.schedule.acts[act].op);
+        match op {
+            Some(Op::Call { args, .. }) => match args[index] {
+                Arg::Pid(actor) => {
                     Argument::Address(format!("pid({})", self.schedule.actors[actor.0].name))
                 }
                 _ => Argument::Number(value),
             },
+            _ => Argument::Number(value),
         }
     }
 
