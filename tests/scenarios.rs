@@ -67,7 +67,7 @@ fn check(
         .zip(&traces)
         .map(|(case, trace)| judge(&case.id, trace, &case.facts, profile, &file.stored))
         .collect();
-    if verdicts.iter().all(|verdict| matches!(verdict, Verdict::OtherFacts(_))) {
+    if verdicts.iter().all(|verdict| matches!(verdict, Verdict::Backported(_))) {
         // A backport: the trace is known, for other facts than the version's.
         return Ok(());
     }

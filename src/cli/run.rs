@@ -121,9 +121,15 @@ fn case_text(text: &mut String, case: &CaseResult<'_>, verbose: bool) {
     let line = match &case.verdict {
         Verdict::Conforms if verbose => format!("{}conforms{}", style::GOOD, reset()),
         Verdict::Conforms => return,
-        Verdict::OtherFacts(facts) => format!(
-            "{}conforms{} to other facts than the version's: {}",
+        Verdict::Backported(facts) => format!(
+            "{}conforms{}, with facts of later kernels: {}",
             style::NOTE,
+            reset(),
+            facts.join(", ")
+        ),
+        Verdict::Regressed(facts) => format!(
+            "{}diverges{}: it does what kernels without this do: {}",
+            style::BAD,
             reset(),
             facts.join(", ")
         ),
@@ -213,7 +219,7 @@ fn summary(text: &mut String, result: &SuiteResult<'_>) {
     let mut parts = vec![
         format!(
             "{} conforming",
-            count(|verdict| matches!(verdict, Verdict::Conforms | Verdict::OtherFacts(_)))
+            count(|verdict| matches!(verdict, Verdict::Conforms | Verdict::Backported(_)))
         ),
         format!("{} diverging", count(Verdict::is_finding)),
         format!("{} skipped", count(|verdict| matches!(verdict, Verdict::Skipped(_)))),

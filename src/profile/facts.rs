@@ -20,7 +20,7 @@ pub static FACTS: &[Fact] = &[
         since: (5, 5),
         stable: &[],
         commit: "fb3c5386b382 seccomp: add SECCOMP_USER_NOTIF_FLAG_CONTINUE",
-        decided_by: decided("continue/executes", "send", "ok", "EINVAL"),
+        decided_by: decided("send/continue", "send", "ok", "EINVAL"),
     },
     Fact {
         id: "recv-checks-zeroed-buffer",
@@ -28,7 +28,7 @@ pub static FACTS: &[Fact] = &[
         since: (5, 5),
         stable: &[((5, 4), 9)],
         commit: "seccomp: Check that seccomp_notif is zeroed out by the user",
-        decided_by: decided("recv/dirty-buffer", "dirty", "EINVAL", "n*"),
+        decided_by: decided("recv/dirty-buffer[byte=0]", "dirty", "EINVAL", "{*"),
     },
     Fact {
         id: "tsync-esrch",

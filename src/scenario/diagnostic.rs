@@ -98,7 +98,8 @@ impl Mistakes {
     }
 }
 
-fn floor_boundary(text: &str, mut at: usize) -> usize {
+/// The last boundary of a character at or before `at`.
+pub(super) fn floor_boundary(text: &str, mut at: usize) -> usize {
     while !text.is_char_boundary(at) {
         at -= 1;
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::str::FromStr;
 
-use super::diagnostic::{Diagnostic, Mistakes};
+use super::diagnostic::{Diagnostic, Mistakes, floor_boundary};
 use super::raw::{Many, RawActor, RawBuffer, RawEntry, RawFile, RawFilter, RawRule};
 use super::step::{parse_line, parse_value};
 use super::{
@@ -37,7 +37,7 @@ pub fn parse(id: &str, path: &str, source: &str) -> Result<Vec<Scenario>, Mistak
             format!("a file of {mebibytes} MiB is no scenario"),
             "at most 1 MiB",
         );
-        return Err(mistakes(&source[..source.floor_char_boundary(200)], vec![whole]));
+        return Err(mistakes(&source[..floor_boundary(source, 200)], vec![whole]));
     }
     let file = raw(source).map_err(|found| mistakes(source, vec![found]))?;
     if file.each.is_empty() {
@@ -64,7 +64,7 @@ fn raw(source: &str) -> Result<RawFile, Diagnostic> {
         let span = error.span().unwrap_or(0..0);
         let mut message = error.message().trim().replace('\n', "; ");
         if message.len() > 200 {
-            message.truncate(message.floor_char_boundary(200));
+            message.truncate(floor_boundary(&message, 200));
             message.push('…');
         }
         Diagnostic::new(span, message, "see `unotify-lab show` of any scenario for the form")

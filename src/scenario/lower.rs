@@ -248,7 +248,7 @@ impl<'s> Words<'_, '_, 's> {
                 let (to, room) = self.buffer()?;
                 let (from, len) = self.text(1)?;
                 if len + 1 > room {
-                    let message = format!("{} bytes and a NUL do not fit into {room}", len);
+                    let message = format!("{len} bytes and a NUL do not fit into {room}");
                     self.resolver.mistake(&self.operands[1].span, message, "a larger buffer");
                 }
                 Op::Store { to, from, len: len + 1 }

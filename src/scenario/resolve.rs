@@ -424,7 +424,7 @@ impl<'a> Resolver<'a> {
 }
 
 /// Whether an operation starts an actor of that name, and as what.
-pub(super) fn starts<'o>(operation: &'o Operation) -> Option<(&'o str, bool)> {
+pub(super) fn starts(operation: &Operation) -> Option<(&str, bool)> {
     match &operation.act {
         Act::Verb { verb: verb @ (Verb::Fork | Verb::Thread), operands, .. } => {
             match &operands.first()?.value {

@@ -12,7 +12,7 @@ use super::{
 pub(super) fn steps(scenario: &Scenario) -> Vec<Step> {
     let at_start = |actor: &&Actor| starter(scenario, &actor.name).is_none();
     let mut steps: Vec<Step> =
-        scenario.actors.iter().filter(at_start).filter_map(|actor| preparation(actor)).collect();
+        scenario.actors.iter().filter(at_start).filter_map(preparation).collect();
     let mut taken: Vec<(&Actor, &str)> = Vec::new();
     for owner in scenario.actors.iter().filter(at_start) {
         for listener in listeners(scenario, owner) {

@@ -15,9 +15,12 @@ pub use stored::{StoredTrace, judge, snapshot_text, variant_of};
 pub enum Verdict {
     /// The trace is the one stored for this kernel's facts.
     Conforms,
-    /// The trace is the one stored for other facts: these differ from what
-    /// the release's version says, as after a backport.
-    OtherFacts(Vec<String>),
+    /// The trace is the one stored for kernels on which these facts hold, as
+    /// after a backport: by the release's version they do not.
+    Backported(Vec<String>),
+    /// The trace is the one stored for kernels on which these facts do not
+    /// hold, though by the release's version they do.
+    Regressed(Vec<String>),
     /// The trace is none of those stored.
     Diverges(Difference),
     /// Two runs differ.
@@ -69,7 +72,7 @@ impl Difference {
 impl Verdict {
     /// Whether it is a finding: something that its readers must hear of.
     pub fn is_finding(&self) -> bool {
-        matches!(self, Verdict::Diverges(_) | Verdict::Unstable(_))
+        matches!(self, Verdict::Diverges(_) | Verdict::Regressed(_) | Verdict::Unstable(_))
     }
 
     /// Whether the harness could not do its work.

@@ -90,8 +90,13 @@ pub fn judge(
         return Verdict::Conforms;
     }
     if let Some(other) = stored.iter().find(same) {
-        let differs = |fact: &&String| other.without.contains(fact) != without.contains(fact);
-        return Verdict::OtherFacts(facts.iter().filter(differs).cloned().collect());
+        let lost = |fact: &&String| other.without.contains(fact) && !without.contains(fact);
+        let lost: Vec<String> = facts.iter().filter(lost).cloned().collect();
+        if !lost.is_empty() {
+            return Verdict::Regressed(lost);
+        }
+        let gained = |fact: &&String| without.contains(fact) && !other.without.contains(fact);
+        return Verdict::Backported(facts.iter().filter(gained).cloned().collect());
     }
     match own.and_then(|own| own.cases.get(case)) {
         Some(text) => match Difference::between(text, &seen) {

@@ -77,7 +77,7 @@ struct Reply {
 
 impl From<i64> for Reply {
     fn from(raw: i64) -> Self {
-        Reply { raw, words: [0; _] }
+        Reply { raw, words: [0; crate::scenario::LONGEST_READ / 8] }
     }
 }
 
