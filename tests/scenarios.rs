@@ -11,7 +11,7 @@ use std::path::Path;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use unotify_lab::live::{Job, Pool, RunResult, missing};
-use unotify_lab::profile::{Profile, Release};
+use unotify_lab::profile::Profile;
 use unotify_lab::scenario::Scenario;
 use unotify_lab::suite::{Case, Catalogue, Kernel, Selection, SourceFile};
 use unotify_lab::trace::Trace;
@@ -22,8 +22,7 @@ fn main() {
     let catalogue = Catalogue::built_in().expect("the catalogue is well formed");
     let everything = catalogue.select(&Selection::default()).expect("all scenarios are right");
     let kernel = Kernel::running().expect("uname(2) does not fail");
-    let release: Release = kernel.release.parse().expect("Linux has a release");
-    let profile = Profile::of(release);
+    let profile = Profile::of(kernel.upstream().expect("Linux has a release"));
     let trials = everything
         .chunk_by(|a, b| a.file.id == b.file.id)
         .map(|cases| trial(cases, &profile))

@@ -11,9 +11,7 @@ use super::output::{Output, style};
 use super::{End, Failure};
 use crate::live::Pool;
 use crate::profile::{self, Profile};
-use crate::suite::{
-    self, CaseResult, Catalogue, Kernel, Options, RunRecord, Selection, SuiteResult,
-};
+use crate::suite::{self, CaseResult, Catalogue, Kernel, RunRecord, Selection, SuiteResult};
 use crate::verdict::{Standing, Verdict};
 
 /// What to run, and how.
@@ -72,7 +70,7 @@ pub(super) fn run(arguments: &RunArguments, output: &mut Output) -> Result<End, 
     let pool = Pool::new(jobs, None).map_err(|error| harness(&error))?;
     let repeat = arguments.repeat as usize;
     let bar = progress_bar(cases.len() * repeat);
-    let result = suite::run(&catalogue, &cases, kernel, &pool, Options { repeat }, |done| {
+    let result = suite::run(&catalogue, &cases, kernel, &pool, repeat, |done| {
         bar.set_position(done as u64);
     })
     .map_err(|error| harness(&error))?;

@@ -6,6 +6,8 @@ use std::io::Read;
 
 use serde::{Deserialize, Serialize};
 
+use crate::profile::Release;
+
 /// A kernel, as a reader of a run record needs to know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,6 +92,16 @@ impl Kernel {
     }
 }
 
+impl Kernel {
+    /// The upstream release. Distributions keep a release's name while the
+    /// patch level goes on, and say which one it is in the version: Debian as
+    /// `… Debian 6.1.192-2 (…)`.
+    pub fn upstream(&self) -> Option<Release> {
+        let packaged = self.version.split_once("Debian ").and_then(|(_, rest)| rest.parse().ok());
+        packaged.or_else(|| self.release.parse().ok())
+    }
+}
+
 /// The kernel's configuration, from itself or from where distributions put it.
 fn configuration(release: &str) -> Option<String> {
     if let Ok(packed) = fs::File::open("/proc/config.gz") {
@@ -98,4 +110,26 @@ fn configuration(release: &str) -> Option<String> {
         return Some(text);
     }
     fs::read_to_string(format!("/boot/config-{release}")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::plain("6.18.44", "#1 SMP PREEMPT_DYNAMIC @0", "6.18.44")]
+    #[case::debian("6.1.0-56-cloud-amd64", "#1 SMP Debian 6.1.192-2 (2026-11-16)", "6.1.192")]
+    #[case::backports("7.2.12+deb13-amd64", "#1 SMP Debian 7.2.12-1~bpo13+1 (2026)", "7.2.12")]
+    fn upstream(#[case] release: &str, #[case] version: &str, #[case] expected: &str) {
+        let kernel = Kernel {
+            release: release.to_owned(),
+            version: version.to_owned(),
+            machine: "x86_64".to_owned(),
+            config: BTreeMap::new(),
+            settings: BTreeMap::new(),
+        };
+        assert_eq!(kernel.upstream().map(|found| found.to_string()), Some(expected.to_owned()));
+    }
 }

@@ -8,4 +8,4 @@ mod run;
 pub use catalogue::{Case, Catalogue, CatalogueError, Selection, SourceFile};
 pub use kernel::Kernel;
 pub use record::{CaseRecord, ClaimRecord, RunRecord};
-pub use run::{CaseResult, Options, SuiteResult, run};
+pub use run::{CaseResult, Collected, SuiteResult, jobs, run};

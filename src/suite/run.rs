@@ -4,16 +4,9 @@ use super::catalogue::{Case, Catalogue};
 use super::kernel::Kernel;
 use crate::claim::{Claim, Document};
 use crate::live::{Job, Pool, PoolError, RunResult};
-use crate::profile::{Profile, Release};
+use crate::profile::Profile;
 use crate::trace::Trace;
 use crate::verdict::{Difference, Standing, Verdict, judge, judge_claim, observed_profile};
-
-/// How a suite is run.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// How often each case is run.
-    pub repeat: usize,
-}
 
 /// What came of one case.
 #[derive(Clone, Debug)]
@@ -41,65 +34,78 @@ pub struct SuiteResult<'c> {
     pub claims: Vec<(&'c Document, &'c Claim, Standing)>,
 }
 
-/// Runs cases `repeat` times each and judges them; `progress` is told how
-/// many runs are done.
-///
-/// # Errors
-///
-/// When workers cannot be started.
-pub fn run<'c>(
-    catalogue: &'c Catalogue,
-    cases: &'c [Case<'c>],
-    kernel: Kernel,
-    pool: &Pool,
-    options: Options,
-    mut progress: impl FnMut(usize),
-) -> Result<SuiteResult<'c>, PoolError> {
-    let repeat = options.repeat.max(1);
-    let jobs: Vec<Job> = (0..repeat)
+/// The jobs that run cases `repeat` times each, in rounds.
+pub fn jobs(cases: &[Case<'_>], repeat: usize) -> Vec<Job> {
+    (0..repeat.max(1))
         .flat_map(|_| cases)
         .map(|case| Job {
             file: case.file.id.clone(),
             id: case.scenario.id.clone(),
             source: case.file.text.to_string(),
         })
-        .collect();
-    let mut seen: Vec<Option<Seen>> = cases.iter().map(|_| None).collect();
-    let mut done = 0;
-    pool.run(&jobs, |job, result| {
-        let before = &mut seen[job % cases.len()];
+        .collect()
+}
+
+/// What runs of cases have given so far, wherever they ran.
+#[derive(Debug)]
+pub struct Collected<'c> {
+    cases: &'c [Case<'c>],
+    seen: Vec<Option<Seen>>,
+}
+
+impl<'c> Collected<'c> {
+    /// Nothing so far.
+    pub fn new(cases: &'c [Case<'c>]) -> Self {
+        Collected { cases, seen: cases.iter().map(|_| None).collect() }
+    }
+
+    /// The result of the job of that number, as [`jobs`] counts them.
+    pub fn add(&mut self, job: usize, result: RunResult) {
+        let before = &mut self.seen[job % self.cases.len()];
         *before = Some(match before.take() {
             None => Seen::first(result),
             Some(before) => before.and(result),
         });
-        done += 1;
-        progress(done);
-    })?;
-    let release = kernel.release.parse::<Release>();
-    let by_version = release.map_or_else(|_| Profile::default(), Profile::of);
-    let results: Vec<CaseResult<'c>> = cases
-        .iter()
-        .zip(seen)
-        .map(|(case, seen)| {
-            let seen = seen.unwrap_or(Seen::Not(Verdict::Fault("it was never run".to_owned())));
-            let (trace, verdict) = match seen {
-                Seen::Not(verdict) => (None, verdict),
-                Seen::Trace(trace, Some(verdict)) => (Some(trace), verdict),
-                Seen::Trace(trace, None) => {
-                    let facts = &case.scenario.facts;
-                    let stored = &case.file.stored;
-                    let verdict = judge(&case.scenario.id, &trace, facts, &by_version, stored);
-                    (Some(trace), verdict)
-                }
-            };
-            CaseResult { case, trace, verdict }
-        })
-        .collect();
-    let trace_of = |id: &str| {
-        let result = results.iter().find(|result| result.case.scenario.id == id);
-        result.and_then(|result| result.trace.as_ref())
-    };
-    let observed = observed_profile(&by_version, trace_of);
+    }
+
+    /// Judges what was seen on a kernel: `missing` says why a case that never
+    /// ran has no result.
+    pub fn judge(self, catalogue: &'c Catalogue, kernel: Kernel, missing: &str) -> SuiteResult<'c> {
+        let by_version = kernel.upstream().map_or_else(Profile::default, Profile::of);
+        let results: Vec<CaseResult<'c>> = self
+            .cases
+            .iter()
+            .zip(self.seen)
+            .map(|(case, seen)| {
+                let seen = seen.unwrap_or(Seen::Not(Verdict::Fault(missing.to_owned())));
+                let (trace, verdict) = match seen {
+                    Seen::Not(verdict) => (None, verdict),
+                    Seen::Trace(trace, Some(verdict)) => (Some(trace), verdict),
+                    Seen::Trace(trace, None) => {
+                        let facts = &case.scenario.facts;
+                        let stored = &case.file.stored;
+                        let verdict = judge(&case.scenario.id, &trace, facts, &by_version, stored);
+                        (Some(trace), verdict)
+                    }
+                };
+                CaseResult { case, trace, verdict }
+            })
+            .collect();
+        let observed = observed_profile(&by_version, |id| {
+            let result = results.iter().find(|result| result.case.scenario.id == id);
+            result.and_then(|result| result.trace.as_ref())
+        });
+        let claims = claims(catalogue, &results, &observed);
+        SuiteResult { kernel, by_version, observed, cases: results, claims }
+    }
+}
+
+/// How the claims stand that the results decide.
+fn claims<'c>(
+    catalogue: &'c Catalogue,
+    results: &[CaseResult<'c>],
+    observed: &Profile,
+) -> Vec<(&'c Document, &'c Claim, Standing)> {
     let mut claims = Vec::new();
     for document in &catalogue.documents {
         for claim in &document.claims {
@@ -109,14 +115,39 @@ pub fn run<'c>(
                 .filter(|(id, _)| claim.is_about(id))
                 .collect();
             if !about.is_empty() {
-                claims.push((document, claim, judge_claim(claim, &observed, about)));
+                claims.push((document, claim, judge_claim(claim, observed, about)));
             }
         }
     }
-    Ok(SuiteResult { kernel, by_version, observed, cases: results, claims })
+    claims
+}
+
+/// Runs cases `repeat` times each on this kernel and judges them; `progress`
+/// is told how many runs are done.
+///
+/// # Errors
+///
+/// When workers cannot be started.
+pub fn run<'c>(
+    catalogue: &'c Catalogue,
+    cases: &'c [Case<'c>],
+    kernel: Kernel,
+    pool: &Pool,
+    repeat: usize,
+    mut progress: impl FnMut(usize),
+) -> Result<SuiteResult<'c>, PoolError> {
+    let mut collected = Collected::new(cases);
+    let mut done = 0;
+    pool.run(&jobs(cases, repeat), |job, result| {
+        collected.add(job, result);
+        done += 1;
+        progress(done);
+    })?;
+    Ok(collected.judge(catalogue, kernel, "it was never run"))
 }
 
 /// What the runs of one case have given so far.
+#[derive(Debug)]
 enum Seen {
     /// It has no trace, for this reason.
     Not(Verdict),
