@@ -32,6 +32,8 @@ use crate::abi::SockFilter;
 ///   `AUDIT_ARCH_X86_64`, `SECCOMP_RET_LOG`, `EPERM`), an action with data
 ///   (`TRAP(3)`), or several of these with `|` between.
 /// * `.insn code, jt, jf, k` is any instruction at all.
+/// * `times n` before an instruction that goes to no label repeats it, in a
+///   program of at most 65535 instructions so far.
 /// * Forms that only socket filters may use can be written too: `ldh`, `ldb`,
 ///   `ld [x + k]`, `ldx 4*([k]&0xf)`.
 ///
@@ -112,6 +114,10 @@ impl Assembler {
             let Some((name, span)) = cursor.word() else {
                 return Err(cursor.unexpected("an instruction or a label"));
             };
+            if name == "times" {
+                self.times(cursor)?;
+                break;
+            }
             if !cursor.eat(":") {
                 self.instruction(name, span, cursor)?;
                 break;
@@ -133,6 +139,26 @@ impl Assembler {
         cursor.expect(",")?;
         instruction.k = field(cursor)?;
         self.instructions.push(instruction);
+        Ok(())
+    }
+
+    /// `times n instruction`, after the first word.
+    fn times(&mut self, cursor: &mut Cursor<'_>) -> Result<(), AssembleError> {
+        let place = cursor.place();
+        let room = u64::from(u16::MAX).saturating_sub(self.instructions.len() as u64);
+        let count = cursor.number(32)?;
+        let Some((name, span)) = cursor.word().filter(|_| (1..=room).contains(&count)) else {
+            cursor.back_to(place);
+            let expected = format!("a number from 1 to {room}, then an instruction");
+            return Err(cursor.unexpected(&expected));
+        };
+        let pending = self.pending.len();
+        self.instruction(name, span.clone(), cursor)?;
+        if self.pending.len() > pending {
+            return Err(error(span, "a repeated instruction cannot go to a label".to_owned()));
+        }
+        let last = *self.instructions.last().expect("it was just pushed");
+        self.instructions.extend(std::iter::repeat_n(last, count as usize - 1));
         Ok(())
     }
 

@@ -143,6 +143,13 @@ fn labels_and_comments() {
     "0x10000 does not fit in the 16 bits of this field"
 )]
 #[case::raw_short(".insn 1, 2", "", "unexpected end")]
+#[case::repeated_never("times 0 ret a", "0", "unexpected `0`")]
+#[case::repeated_too_often("times 65536 ret a", "65536", "unexpected `65536`")]
+#[case::repeated_jump(
+    "times 2 ja end\nend: ret a",
+    "ja",
+    "a repeated instruction cannot go to a label"
+)]
 #[case::not_ascii("ld [nr] é", "é", "unexpected `é`")]
 fn mistakes(#[case] text: &str, #[case] place: &str, #[case] message: &str) {
     let error = assemble(text).unwrap_err();
@@ -150,6 +157,15 @@ fn mistakes(#[case] text: &str, #[case] place: &str, #[case] message: &str) {
     assert_eq!(&text[error.span.clone()], place);
     // Where a word occurs twice, the later place is the mistake.
     assert_eq!(error.span.start, text.rfind(place).unwrap());
+}
+
+#[test]
+fn repeated_instructions() {
+    let Program(program) = assemble("times 3 jeq x, +1, +1\nret a\nret a").unwrap();
+    let branch = jump(JEQ_X, 0, 1, 1);
+    assert_eq!(program[..3], [branch; 3]);
+    assert_eq!(program.len(), 5);
+    assert_eq!(assemble("times 65535 ret a").map(|program| program.0.len()), Ok(65535));
 }
 
 #[test]
