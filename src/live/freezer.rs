@@ -23,7 +23,12 @@ pub(super) fn missing() -> Option<String> {
     let Some(group) = group(std::process::id()) else {
         return Some("no cgroup2 is mounted".to_owned());
     };
-    let tried = fs::create_dir(&group).and_then(|()| {
+    // An earlier scenario of this worker may have left it.
+    let made = fs::create_dir(&group).or_else(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Ok(()),
+        _ => Err(error),
+    });
+    let tried = made.and_then(|()| {
         fs::OpenOptions::new().write(true).open(group.join("cgroup.freeze")).map(drop)
     });
     let _ = fs::remove_dir(&group);
