@@ -20,3 +20,4 @@ pub mod scenario;
 pub mod suite;
 pub mod trace;
 pub mod verdict;
+pub mod vm;

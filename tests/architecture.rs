@@ -14,12 +14,13 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("live", &["abi", "bpf", "filter", "scenario", "trace"]),
     ("verdict", &["claim", "profile", "trace"]),
     ("suite", &["claim", "live", "profile", "scenario", "trace", "verdict"]),
+    ("vm", &["live", "suite"]),
     ("demo", &["abi", "filter"]),
-    ("cli", &["claim", "demo", "live", "profile", "scenario", "suite", "trace", "verdict"]),
+    ("cli", &["claim", "demo", "live", "profile", "scenario", "suite", "trace", "verdict", "vm"]),
 ];
 
 /// Modules in which `unsafe` may stand, as files or folders of `src`.
-const UNSAFE: &[&str] = &["abi", "live", "demo"];
+const UNSAFE: &[&str] = &["abi", "live", "demo", "vm"];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).expect("the folder can be read");

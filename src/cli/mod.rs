@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::live;
+use crate::{live, vm};
 use output::Output;
 
 /// Finds out what a Linux kernel really does when seccomp hands a system call
@@ -87,7 +87,11 @@ pub fn main() -> ExitCode {
         std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     // Worker processes and what becomes of them, before anything starts a
     // thread.
+    if vm::is_init() {
+        return vm::init_main();
+    }
     match typed.get(1).map(String::as_str) {
+        Some(vm::GUEST_COMMAND) => return vm::guest_main(),
         Some(live::WORKER_COMMAND) => return live::worker_main(&typed[2..]),
         Some(live::ACTOR_COMMAND) => return live::actor_main(&typed[2..]),
         Some(live::END_COMMAND) => return live::end_main(&typed[2..]),

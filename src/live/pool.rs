@@ -13,18 +13,19 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::actor::{ACTOR_NAME, MEMORY};
-use super::worker::{Request, WORKER_COMMAND};
+use super::worker::WORKER_COMMAND;
 use super::{RunResult, end, freezer};
 use crate::trace::Trace;
 
 /// How long a worker may be silent over one run before it is killed.
 const LONGEST_RUN: Duration = Duration::from_secs(180);
 
-/// One run of one scenario.
-#[derive(Clone, Debug)]
+/// One run of one scenario, as a worker is asked for it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Job {
     /// `theme/name` of its file.
     pub file: String,
@@ -204,9 +205,7 @@ struct Worker {
 
 impl Worker {
     fn run(&mut self, job: &Job) -> Result<RunResult, Silence> {
-        let Job { file, id, source } = job.clone();
-        let request = Request { file, id, source };
-        let mut line = serde_json::to_string(&request).expect("a request is plain data");
+        let mut line = serde_json::to_string(job).expect("a job is plain data");
         line.push('\n');
         self.requests.write_all(line.as_bytes()).map_err(|_| Silence::Ended)?;
         self.wait()?;

@@ -6,10 +6,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::process::ExitCode;
 
-use serde::{Deserialize, Serialize};
-
 use super::actor::{self, MEMORY, Stage, TEXT};
-use super::pool::scratch_of;
+use super::pool::{Job, scratch_of};
 use super::shared::Mapping;
 use super::{RunResult, director, end, probe, spawn};
 use crate::scenario::{self, ActorId, Scenario};
@@ -19,17 +17,6 @@ pub const WORKER_COMMAND: &str = "__worker";
 /// The hidden command with which an actor executes the tool anew:
 /// `__actor MEMORY ACTOR`.
 pub const ACTOR_COMMAND: &str = "__actor";
-
-/// What a worker is asked to run: one scenario of a file's text.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Request {
-    /// `theme/name`.
-    pub file: String,
-    /// The scenario's id, with its parameters.
-    pub id: String,
-    /// The file's text.
-    pub source: String,
-}
 
 /// Numbers above all that a stage uses.
 const REQUESTS: RawFd = actor::BEYOND + 30;
@@ -63,8 +50,8 @@ fn work(arguments: &[String]) -> Result<(), String> {
     end::on_termination(&scratch);
     for line in BufReader::new(requests).lines() {
         let line = line.map_err(|error| error.to_string())?;
-        let request: Request = serde_json::from_str(&line).map_err(|error| error.to_string())?;
-        let result = run(&request, &scratch);
+        let job: Job = serde_json::from_str(&line).map_err(|error| error.to_string())?;
+        let result = run(&job, &scratch);
         let mut line = serde_json::to_string(&result).map_err(|error| error.to_string())?;
         line.push('\n');
         results.write_all(line.as_bytes()).map_err(|error| error.to_string())?;
@@ -72,8 +59,8 @@ fn work(arguments: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-fn run(request: &Request, scratch: &Path) -> RunResult {
-    let scenario = match find(&request.file, &request.id, &request.source) {
+fn run(job: &Job, scratch: &Path) -> RunResult {
+    let scenario = match find(job) {
         Ok(scenario) => scenario,
         Err(why) => return RunResult::Fault(why),
     };
@@ -84,7 +71,7 @@ fn run(request: &Request, scratch: &Path) -> RunResult {
         Ok(schedule) => schedule,
         Err(found) => return RunResult::Fault(found[0].message.clone()),
     };
-    let text = serde_json::to_vec(request).expect("a request is plain data");
+    let text = serde_json::to_vec(job).expect("a job is plain data");
     if let Err(error) = std::fs::create_dir_all(scratch) {
         return RunResult::Fault(format!("{}: {error}", scratch.display()));
     }
@@ -100,11 +87,12 @@ fn run(request: &Request, scratch: &Path) -> RunResult {
     }
 }
 
-fn find(file: &str, id: &str, source: &str) -> Result<Scenario, String> {
+fn find(job: &Job) -> Result<Scenario, String> {
+    let Job { file, id, source } = job;
     scenario::parse(file, file, source)
         .map_err(|mistakes| mistakes.to_string())?
         .into_iter()
-        .find(|scenario| scenario.id == id)
+        .find(|scenario| scenario.id == *id)
         .ok_or_else(|| format!("{file} has no scenario {id}"))
 }
 
@@ -201,8 +189,8 @@ fn set_up_again(arguments: &[String]) -> Result<ActorId, String> {
     text_file.rewind().map_err(|error| error.to_string())?;
     text_file.read_to_end(&mut text).map_err(|error| error.to_string())?;
     actor::name_again();
-    let request: Request = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-    let scenario = find(&request.file, &request.id, &request.source)?;
+    let job: Job = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    let scenario = find(&job)?;
     let schedule = scenario.schedule().map_err(|found| found[0].message.clone())?;
     spawn::map_arena(&schedule).map_err(|error| error.to_string())?;
     let shared = Mapping::of(&*memory).map_err(|error| error.to_string())?;

@@ -1,0 +1,135 @@
+//! What runs inside a guest: this executable, as init.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use nix::mount::{MsFlags, mount};
+use nix::sys::reboot::{RebootMode, reboot};
+use nix::sys::wait::{WaitStatus, wait};
+use serde::{Deserialize, Serialize};
+
+use super::initramfs::REQUEST;
+use crate::live::{Job, Pool, RunResult};
+use crate::suite::Kernel;
+
+/// The hidden command that does a guest's work, below its init.
+pub const GUEST_COMMAND: &str = "__guest";
+
+/// What a guest is asked to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Request {
+    /// The runs.
+    pub jobs: Vec<Job>,
+}
+
+/// What a guest says, one a line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Message {
+    /// Init runs, on this kernel.
+    Kernel(Kernel),
+    /// What came of a job, by its number.
+    Result(usize, RunResult),
+    /// All jobs are done.
+    End,
+    /// The guest could not do its work.
+    Trouble(String),
+}
+
+/// Whether this process is a guest's init.
+pub fn is_init() -> bool {
+    std::process::id() == 1 && Path::new(REQUEST).exists()
+}
+
+/// A guest's init: mounts what scenarios need, has the work done, reaps, and
+/// turns the machine off.
+pub fn init_main() -> ExitCode {
+    if let Err(error) = prepare().and_then(|()| work()) {
+        // On the console, which is kept for this.
+        eprintln!("unotify-lab: guest: {error}");
+        if let Ok(mut line) = line_out() {
+            let _ = say(&mut line, &Message::Trouble(error.to_string()));
+        }
+    }
+    // SAFETY is the machine's own: nothing of it is worth keeping.
+    let _ = reboot(RebootMode::RB_POWER_OFF);
+    let _ = reboot(RebootMode::RB_AUTOBOOT);
+    ExitCode::FAILURE
+}
+
+fn prepare() -> io::Result<()> {
+    for (kind, place) in
+        [("devtmpfs", "/dev"), ("proc", "/proc"), ("sysfs", "/sys"), ("tmpfs", "/tmp")]
+    {
+        mount(Some(kind), place, Some(kind), MsFlags::empty(), None::<&str>)
+            .map_err(|error| io::Error::other(format!("mounting {kind}: {error}")))?;
+    }
+    // For the freezer; a kernel without it only skips what needs it.
+    let group = "/sys/fs/cgroup";
+    let _ = mount(Some("cgroup2"), group, Some("cgroup2"), MsFlags::empty(), None::<&str>);
+    Ok(())
+}
+
+fn line_out() -> io::Result<File> {
+    OpenOptions::new().write(true).open("/dev/ttyS1")
+}
+
+fn work() -> io::Result<()> {
+    let child = Command::new("/proc/self/exe")
+        .arg(GUEST_COMMAND)
+        .env("TMPDIR", "/tmp")
+        .stdin(Stdio::null())
+        .stdout(line_out()?)
+        .spawn()?;
+    // Init is everybody's last parent.
+    loop {
+        match wait()? {
+            WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _)
+                if pid.as_raw() == child.id() as i32 =>
+            {
+                return Ok(());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Does a guest's work: runs the jobs and says what came of each on standard
+/// output, which is the second serial port.
+pub fn guest_main() -> ExitCode {
+    let mut out = io::stdout();
+    match guest(&mut out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = say(&mut out, &Message::Trouble(error));
+            ExitCode::from(3)
+        }
+    }
+}
+
+fn guest(out: &mut impl Write) -> Result<(), String> {
+    let text = std::fs::read(REQUEST).map_err(|error| error.to_string())?;
+    let request: Request = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    let kernel = Kernel::running().map_err(|error| error.to_string())?;
+    say(out, &Message::Kernel(kernel)).map_err(|error| error.to_string())?;
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let pool = Pool::new(cpus, None).map_err(|error| error.to_string())?;
+    let mut unsaid = None;
+    pool.run(&request.jobs, |job, result| {
+        unsaid = say(out, &Message::Result(job, result)).err();
+    })
+    .map_err(|error| error.to_string())?;
+    match unsaid {
+        Some(error) => Err(error.to_string()),
+        None => say(out, &Message::End).map_err(|error| error.to_string()),
+    }
+}
+
+fn say(out: &mut impl Write, message: &Message) -> io::Result<()> {
+    let mut line = serde_json::to_string(message).expect("a message is plain data");
+    line.push('\n');
+    out.write_all(line.as_bytes())?;
+    out.flush()
+}
