@@ -93,6 +93,7 @@ fn operation(who: Who) -> impl Strategy<Value = Operation> {
         Who::Director => verb(who).boxed(),
     };
     (act, prop::option::of(one_of(&NAMES))).prop_map(|((act, may_bind), name)| Operation {
+        label: None,
         act,
         binds: name.filter(|_| may_bind),
         span: Span::default(),
@@ -105,7 +106,6 @@ fn step() -> impl Strategy<Value = Step> {
     let by_director = prop::collection::vec(operation(Who::Director), 1..3)
         .prop_map(|operations| (None, operations));
     prop_oneof![3 => by_actor, 1 => by_director].prop_map(|(actor, operations)| Step {
-        label: None,
         actor,
         operations,
         span: Span::default(),
@@ -196,7 +196,10 @@ fn scenario() -> impl Strategy<Value = Scenario> {
     )
         .prop_map(|(summary, (a, b, c), mut steps, filter, needs, extras)| {
             if let Some(first) = steps.first_mut() {
-                first.label = extras.then(|| "first".to_owned());
+                first.operations[0].label = extras.then(|| "first".to_owned());
+                if let Some(second) = first.operations.get_mut(1) {
+                    second.label = extras.then(|| "second".to_owned());
+                }
             }
             Scenario {
                 id: "theme/name".to_owned(),

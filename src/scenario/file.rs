@@ -368,7 +368,8 @@ impl Builder {
             match parse_line(line, base, actors) {
                 Ok(None) => {}
                 Ok(Some(step)) => {
-                    if let Some(label) = &step.label {
+                    for operation in &step.operations {
+                        let Some(label) = &operation.label else { continue };
                         if labels.contains(label) {
                             let message = format!("two steps are labelled {label:?}");
                             self.mistake(step.span.0.clone(), message, "another label");

@@ -233,8 +233,6 @@ pub enum Namespace {
 /// One line of a script: what one actor, or the director, does in its turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// A name for claims and facts to refer to.
-    pub label: Option<String>,
     /// Who acts; `None` for the director.
     pub actor: Option<String>,
     /// What is done, without a pause between; never empty.
@@ -246,6 +244,9 @@ pub struct Step {
 /// One thing that is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
+    /// A name for claims and facts to refer to. That of a line's first
+    /// operation stands before the actor.
+    pub label: Option<String>,
     /// What.
     pub act: Act,
     /// The name that its result gets.

@@ -53,15 +53,15 @@ impl fmt::Display for Operation {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(label) = &self.label {
-            write!(f, "{label}: ")?;
-        }
-        if let Some(actor) = &self.actor {
-            write!(f, "{actor}: ")?;
-        }
         for (index, operation) in self.operations.iter().enumerate() {
             if index > 0 {
                 f.write_str("; ")?;
+            }
+            if let Some(label) = &operation.label {
+                write!(f, "{label}: ")?;
+            }
+            if let Some(actor) = self.actor.as_ref().filter(|_| index == 0) {
+                write!(f, "{actor}: ")?;
             }
             write!(f, "{operation}")?;
         }

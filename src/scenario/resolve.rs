@@ -186,21 +186,14 @@ impl<'a> Resolver<'a> {
             );
         }
         let first = self.schedule.acts.len();
-        for (index, operation) in step.operations.iter().enumerate() {
-            let label = step.label.clone().filter(|_| index == 0);
-            self.operation(operation, by, label, setup);
+        for operation in &step.operations {
+            self.operation(operation, by, setup);
         }
         let acts = first..self.schedule.acts.len();
         self.schedule.turns.push(Turn { by, acts });
     }
 
-    fn operation(
-        &mut self,
-        operation: &Operation,
-        by: Option<ActorId>,
-        label: Option<String>,
-        setup: bool,
-    ) {
+    fn operation(&mut self, operation: &Operation, by: Option<ActorId>, setup: bool) {
         let Some(op) = lower(self, operation, by) else { return };
         let kind = match op {
             Op::Recv { .. } => SlotKind::Notification,
@@ -233,7 +226,7 @@ impl<'a> Resolver<'a> {
             by,
             binds,
             text: operation.to_string(),
-            label,
+            label: operation.label.clone(),
             setup,
         });
     }

@@ -101,7 +101,7 @@ pub struct ScheduledAct {
     pub binds: Option<SlotId>,
     /// As a script says it.
     pub text: String,
-    /// The label of its step, on the step's first act.
+    /// Its label.
     pub label: Option<String>,
     /// Whether it prepares the stage, before the first step of the script.
     pub setup: bool,

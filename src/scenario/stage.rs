@@ -126,6 +126,7 @@ fn close(listener: &str) -> Operation {
     let call = Callee::Named("close".parse().expect("close is a system call"));
     let args = vec![placed(Value::Name(listener.to_owned()))];
     Operation {
+        label: None,
         act: Act::Call { entry: super::Entry::Native, call, args },
         binds: None,
         span: Span::default(),
@@ -134,7 +135,8 @@ fn close(listener: &str) -> Operation {
 
 fn verb(verb: Verb, operands: Vec<Value>, options: Vec<(String, Placed<Value>)>) -> Operation {
     let operands = operands.into_iter().map(placed).collect();
-    Operation { act: Act::Verb { verb, operands, options }, binds: None, span: Span::default() }
+    let act = Act::Verb { verb, operands, options };
+    Operation { label: None, act, binds: None, span: Span::default() }
 }
 
 fn constant(name: &str) -> Value {
@@ -146,5 +148,5 @@ fn placed(value: Value) -> Placed<Value> {
 }
 
 fn step(actor: &str, operations: Vec<Operation>) -> Step {
-    Step { label: None, actor: Some(actor.to_owned()), operations, span: Span::default() }
+    Step { actor: Some(actor.to_owned()), operations, span: Span::default() }
 }

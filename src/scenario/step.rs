@@ -43,12 +43,13 @@ pub(super) fn parse_line(
     }
     let mut operations = Vec::new();
     loop {
-        let operation = reader.operation()?;
+        let mut operation = reader.operation()?;
         check_who(&operation, actor.as_deref(), label.as_deref(), actors)?;
+        operation.label = label;
         operations.push(operation);
         match reader.next() {
             None => break,
-            Some((Token::Mark(';'), _)) => {}
+            Some((Token::Mark(';'), _)) => label = reader.prefix(),
             Some((token, place)) => {
                 return Err(Diagnostic::new(
                     place.clone(),
@@ -59,7 +60,7 @@ pub(super) fn parse_line(
         }
     }
     let span = Span(span.start..reader.last().end);
-    Ok(Some(Step { label, actor, operations, span }))
+    Ok(Some(Step { actor, operations, span }))
 }
 
 fn check_who(
@@ -193,7 +194,7 @@ impl<'a> Reader<'a> {
                 ));
             }
         }
-        Ok(Operation { act, binds, span: Span(start..self.last().end) })
+        Ok(Operation { label: None, act, binds, span: Span(start..self.last().end) })
     }
 
     fn act(&mut self) -> Result<Act, Diagnostic> {

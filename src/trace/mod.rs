@@ -33,7 +33,7 @@ pub struct Event {
     pub actor: Option<String>,
     /// The act as the script says it.
     pub text: String,
-    /// The label of its step.
+    /// The label of the act.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// What was seen.
@@ -203,7 +203,7 @@ pub enum Wait {
 }
 
 impl Trace {
-    /// The outcomes of the step with a label, joined: `blocks, returns 3`.
+    /// The outcomes of the act with a label, joined: `blocks, returns 3`.
     pub fn outcomes_of(&self, label: &str) -> Option<String> {
         let act = self.events.iter().find(|event| event.label.as_deref() == Some(label))?.act?;
         let outcomes: Vec<String> = self
