@@ -262,7 +262,16 @@ impl<'s> Words<'_, '_, 's> {
             }
             Verb::Fork => Op::Fork(self.actor()?),
             Verb::Thread => Op::Thread(self.actor()?),
-            Verb::Exec => Op::Exec,
+            Verb::Exec => {
+                // It would take its leader's thread id over (de_thread), and
+                // be neither the one actor nor the other.
+                let by = self.by?;
+                if self.resolver.schedule.process_of(by) != by {
+                    let message = "a thread of another actor cannot execute the tool".to_owned();
+                    self.resolver.mistake(self.span, message, "`exec` by the process's own actor");
+                }
+                Op::Exec
+            }
             Verb::Pass => Op::Pass(self.arg(0)?),
             Verb::Take => return self.take(),
             Verb::Recv => Op::Recv {
