@@ -6,11 +6,22 @@
 
 mod constant;
 mod errno;
+#[allow(unsafe_code)]
+mod listener;
+#[allow(unsafe_code)]
+mod pass;
+#[allow(unsafe_code)]
+mod process;
 mod seccomp;
 #[allow(unsafe_code)]
 mod syscall;
+mod target_path;
 
 pub use constant::*;
 pub use errno::*;
+pub use listener::*;
+pub use pass::*;
+pub use process::*;
 pub use seccomp::*;
 pub use syscall::*;
+pub use target_path::*;
