@@ -13,6 +13,7 @@ pub mod abi;
 pub mod bpf;
 pub mod claim;
 pub mod cli;
+pub mod demo;
 pub mod filter;
 pub mod live;
 pub mod profile;
