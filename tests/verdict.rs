@@ -165,7 +165,11 @@ fn every_fact_and_claim_names_a_step_that_is_there() {
     let cases = catalogue.select(&Selection::default()).expect("all scenarios are right");
     let has = |scenario: &str, step: &str, about: &dyn Fn(&str) -> bool| {
         let labelled = cases.iter().filter(|case| about(&case.scenario.id)).all(|case| {
-            case.scenario.steps.iter().flat_map(|known| &known.operations).any(|known| known.label.as_deref() == Some(step))
+            case.scenario
+                .steps
+                .iter()
+                .flat_map(|known| &known.operations)
+                .any(|known| known.label.as_deref() == Some(step))
         });
         let there = cases.iter().any(|case| about(&case.scenario.id));
         assert!(there, "no scenario {scenario}");

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{live, vm};
+use crate::{demo, live, vm};
 use output::Output;
 
 /// Finds out what a Linux kernel really does when seccomp hands a system call
@@ -35,7 +35,8 @@ Exit status:
   0  everything is as it is known to be
   1  a finding: the kernel, or two runs, differ from what is known
   2  a mistake in an argument or in a scenario file
-  3  the harness could not do its work";
+  3  the harness could not do its work
+`demo refuse` ends as its program does, or with 126 if that cannot be executed.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -47,6 +48,9 @@ enum Command {
     Show(show::ShowArguments),
     /// Check scenario files without running them
     Check(check::CheckArguments),
+    /// Run one of the two classic demonstrations
+    #[command(subcommand)]
+    Demo(demo::DemoOptions),
 }
 
 /// How the command ends.
@@ -104,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::List(arguments) => list::list(&arguments, &mut output),
         Command::Show(arguments) => show::show(&arguments, &mut output),
         Command::Check(arguments) => check::check(&arguments, &mut output),
+        Command::Demo(options) => return demo::run(&options),
     };
     match ended {
         Ok(End::Known) | Err(Failure::Unread) => ExitCode::SUCCESS,
