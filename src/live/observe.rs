@@ -103,10 +103,27 @@ impl<'s> Observer<'s> {
             }
             news.push(match record.kind {
                 RecordKind::Done(act) => (Some(act), self.outcome(act, &record)),
-                RecordKind::Handler => (None, Outcome::Handler(handler_run(&record))),
+                RecordKind::Handler => {
+                    let run = handler_run(&record);
+                    // The SIGSYS of a filter is an outcome of the call.
+                    let call = run.info.as_ref().and_then(|info| info.call.as_ref());
+                    (call.and_then(|_| self.unfinished(actor)), Outcome::Handler(run))
+                }
             });
         }
         news
+    }
+
+    /// The act in which an actor was when it wrote down what has been read.
+    fn unfinished(&self, actor: ActorId) -> Option<usize> {
+        let area = &self.shared.actors[actor.0];
+        (self.read[actor.0]..)
+            .map_while(|index| area.read(index))
+            .find_map(|record| match record.kind {
+                RecordKind::Done(act) => Some(act),
+                RecordKind::Handler => None,
+            })
+            .or_else(|| self.act(actor))
     }
 
     /// The name of a native system call.
