@@ -182,6 +182,9 @@ fn every_fact_and_claim_names_a_step_that_is_there() {
     for document in &catalogue.documents {
         for claim in &document.claims {
             has(&claim.scenario, &claim.step, &|id| claim.is_about(id));
+            if let Some(since) = &claim.since {
+                assert!(fact(since).is_some(), "{}: no fact {since}", claim.id);
+            }
             if let Some(by) = &claim.contradicted_by {
                 assert!(by == "always" || fact(by).is_some(), "{}: no fact {by}", claim.id);
             }
@@ -192,4 +195,13 @@ fn every_fact_and_claim_names_a_step_that_is_there() {
             assert!(fact(id).is_some(), "{}: no fact {id}", case.scenario.id);
         }
     }
+}
+
+#[test]
+fn a_claim_says_nothing_of_a_kernel_that_is_older_than_what_it_speaks_of() {
+    let seen = ends();
+    let claim = Claim { since: Some(ENDS.to_owned()), ..claim("ENOENT", None) };
+    let standing = |kernel| judge_claim(&claim, &profile(kernel), [("a/b", Some(&seen))]);
+    assert_eq!(standing("6.18.44"), Standing::Held);
+    assert!(matches!(standing("6.1.1"), Standing::Undecided(_)));
 }

@@ -36,6 +36,9 @@ pub struct Claim {
     pub step: String,
     /// The outcomes that it predicts, as a pattern.
     pub predicts: String,
+    /// The fact of which it speaks (`since Linux 5.14`): of a kernel without it
+    /// it says nothing.
+    pub since: Option<String>,
     /// The fact that makes it wrong where it holds; `always` for a claim that
     /// holds nowhere.
     pub contradicted_by: Option<String>,

@@ -42,6 +42,11 @@ pub fn judge_claim<'t>(
     profile: &Profile,
     cases: impl IntoIterator<Item = (&'t str, Option<&'t Trace>)>,
 ) -> Standing {
+    if let Some(fact) = claim.since.as_deref()
+        && profile.holds(fact) == Some(false)
+    {
+        return Standing::Undecided(format!("this kernel is without {fact}"));
+    }
     let mut decided = false;
     let mut wrong = None;
     for (id, trace) in cases {
