@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use proptest::prelude::*;
 use rstest::rstest;
 
@@ -124,21 +122,4 @@ proptest! {
             prop_assert!(program.iter().any(|one| one.code == RET_K && one.k == word));
         }
     }
-}
-
-/// A measurement rather than a check; run it with
-/// `cargo test --release -- --ignored --nocapture twenty_instructions`.
-#[test]
-#[ignore = "prints a time"]
-fn twenty_instructions() {
-    let program =
-        assemble(&format!("{}ret a", "ld [nr]\nadd #1\nxor #3\n".repeat(6) + "tax\n")).unwrap();
-    assert_eq!(program.len(), 20);
-    let data = SeccompData::default();
-    let runs = 1_000_000_u32;
-    let start = Instant::now();
-    for _ in 0..runs {
-        std::hint::black_box(evaluate(std::hint::black_box(&program), &data));
-    }
-    println!("{:?} a run", start.elapsed() / runs);
 }

@@ -2,16 +2,18 @@
 //! done with them is the library's.
 
 mod check;
+mod kernels;
 mod list;
 mod output;
 mod run;
 mod show;
+mod vm;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{demo, live, vm};
+use crate::{demo, live};
 use output::Output;
 
 /// Finds out what a Linux kernel really does when seccomp hands a system call
@@ -42,6 +44,11 @@ Exit status:
 enum Command {
     /// Run scenarios on this kernel and judge what is seen
     Run(run::RunArguments),
+    /// Run scenarios on another kernel, in a virtual machine
+    #[command(subcommand)]
+    Vm(vm::VmCommand),
+    /// List, fetch and remove kernels of the Debian archive
+    Kernels(kernels::KernelsArguments),
     /// List the scenarios of the catalogue
     List(list::ListArguments),
     /// Show a scenario: its script, its filters disassembled, its schedule
@@ -91,11 +98,11 @@ pub fn main() -> ExitCode {
         std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     // Worker processes and what becomes of them, before anything starts a
     // thread.
-    if vm::is_init() {
-        return vm::init_main();
+    if crate::vm::is_init() {
+        return crate::vm::init_main();
     }
     match typed.get(1).map(String::as_str) {
-        Some(vm::GUEST_COMMAND) => return vm::guest_main(),
+        Some(crate::vm::GUEST_COMMAND) => return crate::vm::guest_main(),
         Some(live::WORKER_COMMAND) => return live::worker_main(&typed[2..]),
         Some(live::ACTOR_COMMAND) => return live::actor_main(&typed[2..]),
         Some(live::END_COMMAND) => return live::end_main(&typed[2..]),
@@ -105,6 +112,8 @@ pub fn main() -> ExitCode {
     let mut output = Output::standard();
     let ended = match arguments.command {
         Command::Run(arguments) => run::run(&arguments, &mut output),
+        Command::Vm(vm::VmCommand::Run(arguments)) => vm::run(&arguments, &mut output),
+        Command::Kernels(arguments) => kernels::kernels(&arguments, &mut output),
         Command::List(arguments) => list::list(&arguments, &mut output),
         Command::Show(arguments) => show::show(&arguments, &mut output),
         Command::Check(arguments) => check::check(&arguments, &mut output),

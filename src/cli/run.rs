@@ -1,8 +1,9 @@
 //! `unotify-lab run`
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -37,6 +38,10 @@ pub(super) struct RunArguments {
     /// Write the result there instead of to standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write the traces of scenarios that have none for this kernel's facts
+    /// into FOLDER, which is scenarios/traces of a checkout
+    #[arg(long, value_name = "FOLDER")]
+    accept: Option<PathBuf>,
     /// Show the trace of every scenario
     #[arg(long, short)]
     verbose: bool,
@@ -51,43 +56,72 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &RunArguments, output: &mut Output) -> Result<End, Failure> {
-    let selection = Selection { wanted: arguments.wanted.clone(), theme: arguments.theme.clone() };
+    let selection = arguments.selection();
     let catalogue = Catalogue::built_in()?.with_paths(&selection)?;
     let cases = catalogue.select(&selection)?;
-    let mut file = match &arguments.output {
-        Some(path) => Some(
-            std::fs::File::create(path)
-                .map_err(|error| Failure::User(format!("--output {}: {error}", path.display())))?,
-        ),
-        None => None,
-    };
+    let file = arguments.open_output()?;
     let jobs = arguments.jobs.map_or_else(
         || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         usize::from,
     );
-    let harness = |error: &dyn std::error::Error| Failure::Harness(error.to_string());
-    let kernel = Kernel::running().map_err(|error| harness(&error))?;
-    let pool = Pool::new(jobs, None).map_err(|error| harness(&error))?;
-    let repeat = arguments.repeat as usize;
-    let bar = progress_bar(cases.len() * repeat);
-    let result = suite::run(&catalogue, &cases, kernel, &pool, repeat, |done| {
+    let kernel = Kernel::running().map_err(|error| Failure::Harness(error.to_string()))?;
+    let pool = Pool::new(jobs, None).map_err(|error| Failure::Harness(error.to_string()))?;
+    let bar = progress_bar(cases.len() * arguments.repeat());
+    let result = suite::run(&catalogue, &cases, kernel, &pool, arguments.repeat(), |done| {
         bar.set_position(done as u64);
     })
-    .map_err(|error| harness(&error))?;
+    .map_err(|error| Failure::Harness(error.to_string()))?;
     bar.finish_and_clear();
+    tell(&result, arguments, file, output)
+}
+
+impl RunArguments {
+    /// What is to be run.
+    pub fn selection(&self) -> Selection {
+        Selection { wanted: self.wanted.clone(), theme: self.theme.clone() }
+    }
+
+    /// How often.
+    pub fn repeat(&self) -> usize {
+        self.repeat as usize
+    }
+
+    /// The file for the result, opened before anything is run.
+    pub fn open_output(&self) -> Result<Option<File>, Failure> {
+        let open = |path: &PathBuf| {
+            let told = |error| Failure::User(format!("--output {}: {error}", path.display()));
+            File::create(path).map_err(told)
+        };
+        self.output.as_ref().map(open).transpose()
+    }
+}
+
+/// Tells a result in the form that was asked for, and says how the command
+/// ends.
+pub(super) fn tell(
+    result: &SuiteResult<'_>,
+    arguments: &RunArguments,
+    file: Option<File>,
+    output: &mut Output,
+) -> Result<End, Failure> {
     let text = match arguments.format {
-        Format::Pretty => pretty(&result, arguments.verbose),
+        Format::Pretty => pretty(result, arguments.verbose),
         Format::Json => {
-            let record = RunRecord::of(&result, repeat);
+            let record = RunRecord::of(result, arguments.repeat());
             serde_json::to_string_pretty(&record).expect("a record is plain data") + "\n"
         }
     };
-    match &mut file {
-        Some(file) => file.write_all(anstream::adapter::strip_str(&text).to_string().as_bytes())?,
+    match file {
+        Some(mut file) => {
+            file.write_all(anstream::adapter::strip_str(&text).to_string().as_bytes())?;
+        }
         None => output.write_all(text.as_bytes())?,
     }
-    if result.cases.iter().any(|case| case.verdict.is_trouble()) {
-        let troubled = result.cases.iter().filter(|case| case.verdict.is_trouble()).count();
+    if let Some(folder) = &arguments.accept {
+        accept(result, folder)?;
+    }
+    let troubled = result.cases.iter().filter(|case| case.verdict.is_trouble()).count();
+    if troubled > 0 {
         return Err(Failure::Harness(format!("{troubled} scenarios came to no result")));
     }
     let finding = result.cases.iter().any(|case| case.verdict.is_finding())
@@ -95,8 +129,20 @@ pub(super) fn run(arguments: &RunArguments, output: &mut Output) -> Result<End, 
     Ok(if finding { End::Finding } else { End::Known })
 }
 
+/// Stores what was seen for the first time on a kernel with such facts.
+fn accept(result: &SuiteResult<'_>, folder: &Path) -> Result<(), Failure> {
+    for (name, contents) in result.missing_traces() {
+        let path = folder.join(name);
+        let parent = path.parent().unwrap_or(folder);
+        std::fs::create_dir_all(parent)
+            .and_then(|()| std::fs::write(&path, contents))
+            .map_err(|error| Failure::User(format!("--accept {}: {error}", path.display())))?;
+    }
+    Ok(())
+}
+
 /// A bar on a terminal, and nothing elsewhere: the result says it all.
-fn progress_bar(runs: usize) -> ProgressBar {
+pub(super) fn progress_bar(runs: usize) -> ProgressBar {
     let bar = ProgressBar::new(runs as u64);
     let form = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left");
     bar.with_style(form.unwrap_or_else(|_| ProgressStyle::default_bar()))

@@ -152,11 +152,8 @@ impl<'s> Director<'s> {
         loop {
             self.drain_done();
             self.open_new();
-            if let Some(first) = self.look_at_all()
-                && let Some(second) = self.look_at_all()
-                && first == second
-            {
-                self.seen = second;
+            if let Some(looks) = self.still() {
+                self.seen = looks;
                 return Ok(());
             }
             if Instant::now() > deadline {
@@ -171,6 +168,24 @@ impl<'s> Director<'s> {
             }
             patience = (patience * 2).min(Duration::from_millis(50));
         }
+    }
+
+    /// What everybody is seen to do, if nobody moves: two rounds of looks
+    /// agree. Where a task hides its call, only many rounds that agree are
+    /// taken for the same.
+    fn still(&self) -> Option<Vec<Option<Look>>> {
+        const ROUNDS_WITH_HIDDEN: usize = 100;
+        let first = self.look_at_all()?;
+        let hidden = first.iter().flatten().any(|look| look.hidden);
+        for _ in 0..if hidden { ROUNDS_WITH_HIDDEN } else { 1 } {
+            if hidden {
+                std::thread::yield_now();
+            }
+            if self.look_at_all()? != first {
+                return None;
+            }
+        }
+        Some(first)
     }
 
     fn told_why_moving(&self) -> String {

@@ -35,8 +35,9 @@ const LASTING: &[&str] = &[
 /// The `/proc` files of one actor's task.
 pub(super) struct Watched {
     status: File,
-    syscall: File,
-    wchan: File,
+    /// Not there where the kernel does not let this user open it.
+    syscall: Result<File, ()>,
+    wchan: Result<File, ()>,
 }
 
 /// What a task is seen to do.
@@ -64,18 +65,22 @@ pub(super) struct Look {
     pub letter: char,
     /// How often it was switched out.
     switches: u64,
+    /// Whether the kernel does not let this user see its call: the task has
+    /// made itself undumpable. Then S is taken for asleep, which is weaker.
+    pub hidden: bool,
 }
 
 impl Look {
     /// The look of a task that is not there.
-    pub const GONE: Look = Look { rest: Rest::Gone, letter: 'X', switches: 0 };
+    pub const GONE: Look = Look { rest: Rest::Gone, letter: 'X', switches: 0, hidden: false };
 }
 
 impl Watched {
     /// Opens the files of a task, which may be a thread of any process.
     pub fn open(tid: i32) -> io::Result<Watched> {
         let open = |name| File::open(format!("/proc/{tid}/task/{tid}/{name}"));
-        Ok(Watched { status: open("status")?, syscall: open("syscall")?, wchan: open("wchan")? })
+        let may = |name| open(name).map_err(drop);
+        Ok(Watched { status: open("status")?, syscall: may("syscall"), wchan: may("wchan") })
     }
 
     /// Looks once.
@@ -89,22 +94,39 @@ impl Watched {
         let phase = area.phase.load(Ordering::Acquire);
         let pending =
             || ["SigPnd:", "ShdPnd:"].iter().any(|name| field(status, name) != Some(NO_SIGNAL));
+        let mut hidden = false;
         let rest = match letter {
             'Z' | 'X' => Rest::Gone,
             'T' => Rest::Stopped,
             't' => Rest::Traced,
             'R' if phase == SPINNING && !pending() => Rest::Idle,
-            'S' | 'D' => self.sleeping(letter, phase),
+            'S' | 'D' => self.sleeping(letter, phase, &mut hidden),
             _ => Rest::Moving,
         };
-        Look { rest, letter, switches }
+        Look { rest, letter, switches, hidden }
     }
 
-    fn sleeping(&self, letter: char, phase: u32) -> Rest {
+    fn sleeping(&self, letter: char, phase: u32, hidden: &mut bool) -> Rest {
         let mut buffer = [0; 256];
-        let Some(text) = read(&self.syscall, &mut buffer) else { return Rest::Moving };
-        let first = text.split_ascii_whitespace().next().unwrap_or_default();
-        let Ok(call) = first.parse() else { return Rest::Moving };
+        let call = match self.syscall.as_ref().map(|file| file.read_at(&mut buffer, 0)) {
+            Ok(Ok(len)) => {
+                let text = std::str::from_utf8(&buffer[..len]).unwrap_or_default();
+                let first = text.split_ascii_whitespace().next().unwrap_or_default();
+                match first.parse() {
+                    Ok(call) => call,
+                    Err(_) => return Rest::Moving,
+                }
+            }
+            Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+                *hidden = true;
+                UNKNOWN_CALL
+            }
+            Err(()) => {
+                *hidden = true;
+                UNKNOWN_CALL
+            }
+            Ok(Err(_)) => return Rest::Moving,
+        };
         if letter == 'D' && !self.lasting() {
             return Rest::Moving;
         }
@@ -113,10 +135,14 @@ impl Watched {
 
     fn lasting(&self) -> bool {
         let mut buffer = [0; 128];
-        let place = read(&self.wchan, &mut buffer).unwrap_or("0");
+        let place = self.wchan.as_ref().ok().and_then(|file| read(file, &mut buffer));
+        let place = place.unwrap_or("0");
         LASTING.iter().any(|known| place.starts_with(known))
     }
 }
+
+/// The call of a task that hides it.
+const UNKNOWN_CALL: i64 = -1;
 
 const NO_SIGNAL: &str = "0000000000000000";
 

@@ -173,4 +173,12 @@ pub static FACTS: &[Fact] = &[
         commit: "4a3591287fb7 entry: re-read the work flags after a ptrace stop",
         decided_by: decided("threads/tsync-during-ptrace-entry-stop", "made", "ENOENT", "ok"),
     },
+    Fact {
+        id: "uprobe-outside-is-eproto",
+        summary: "The uprobe system call outside a probe fails with EPROTO instead of ENXIO",
+        since: (7, 2),
+        stable: &[],
+        commit: "not known: seen between 7.1.13 and 7.2.13",
+        decided_by: decided("data/uprobe-is-not-filtered", "probe", "EPROTO", "ENXIO"),
+    },
 ];

@@ -6,7 +6,9 @@ use crate::claim::{Claim, Document};
 use crate::live::{Job, Pool, PoolError, RunResult};
 use crate::profile::Profile;
 use crate::trace::Trace;
-use crate::verdict::{Difference, Standing, Verdict, judge, judge_claim, observed_profile};
+use crate::verdict::{
+    Difference, Standing, Verdict, judge, judge_claim, missing, observed_profile, snapshot_file,
+};
 
 /// What came of one case.
 #[derive(Clone, Debug)]
@@ -97,6 +99,29 @@ impl<'c> Collected<'c> {
         });
         let claims = claims(catalogue, &results, &observed);
         SuiteResult { kernel, by_version, observed, cases: results, claims }
+    }
+}
+
+impl SuiteResult<'_> {
+    /// Files of stored traces, name and contents, for those scenario files
+    /// that have none for this kernel's facts.
+    pub fn missing_traces(&self) -> Vec<(String, String)> {
+        let files = self.cases.chunk_by(|a, b| a.case.file.id == b.case.file.id);
+        files
+            .filter_map(|cases| {
+                let traces: Option<Vec<_>> = cases
+                    .iter()
+                    .filter(|one| !one.verdict.is_trouble() && !one.verdict.is_finding())
+                    .map(|one| Some((one.case.scenario.id.as_str(), one.trace.as_ref()?)))
+                    .collect();
+                let traces = traces.filter(|traces| traces.len() == cases.len())?;
+                let first = &cases[0].case;
+                let facts = &first.scenario.facts;
+                let without = missing(facts, &self.by_version);
+                let known = first.file.stored.iter().any(|stored| stored.without == without);
+                (!known).then(|| snapshot_file(&first.file.id, facts, &self.by_version, traces))
+            })
+            .collect()
     }
 }
 

@@ -7,7 +7,7 @@ mod stored;
 use serde::{Deserialize, Serialize};
 
 pub use claims::{Standing, judge_claim, observed_profile};
-pub use stored::{StoredTrace, judge, snapshot_text, variant_of};
+pub use stored::{StoredTrace, judge, missing, snapshot_file, snapshot_text, variant_of};
 
 /// What a run of a scenario says about the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -55,6 +55,27 @@ pub fn snapshot_text<'t>(cases: impl IntoIterator<Item = (&'t str, &'t Trace)>) 
     texts.join("\n")
 }
 
+/// The name and the contents of the file that stores the traces of a scenario
+/// file's cases on kernels of a profile: the same that the tests write.
+pub fn snapshot_file<'t>(
+    id: &str,
+    facts: &[String],
+    profile: &Profile,
+    cases: impl IntoIterator<Item = (&'t str, &'t Trace)>,
+) -> (String, String) {
+    let variant = variant_of(facts, profile).map_or_else(String::new, |name| format!("@{name}"));
+    let mut sorted: Vec<&String> = facts.iter().collect();
+    sorted.sort();
+    let told: String = sorted
+        .into_iter()
+        .filter_map(|fact| Some(format!("  {fact}: {}\n", profile.holds(fact)?)))
+        .collect();
+    let info = if told.is_empty() { String::new() } else { format!("info:\n{told}") };
+    let text = snapshot_text(cases);
+    let contents = format!("---\nsource: tests/scenarios.rs\n{info}---\n{}\n", text.trim_end());
+    (format!("{id}{variant}.snap"), contents)
+}
+
 /// What follows the `@` in the name of the file for a profile; `None` when
 /// all facts hold.
 pub fn variant_of(facts: &[String], profile: &Profile) -> Option<String> {
@@ -62,8 +83,8 @@ pub fn variant_of(facts: &[String], profile: &Profile) -> Option<String> {
     (!without.is_empty()).then(|| format!("{WITHOUT}{}", without.join("+")))
 }
 
-/// Those of a scenario's facts that do not hold.
-fn missing(facts: &[String], profile: &Profile) -> Vec<String> {
+/// Those of a scenario's facts that do not hold, sorted.
+pub fn missing(facts: &[String], profile: &Profile) -> Vec<String> {
     let mut without: Vec<String> =
         facts.iter().filter(|fact| profile.holds(fact) == Some(false)).cloned().collect();
     without.sort();

@@ -224,8 +224,8 @@ impl Archive {
             format!("Dir::Cache={}", cache.display()),
             format!("Dir::Etc::sourcelist={}", list.display()),
             "Dir::Etc::sourceparts=-".to_owned(),
-            "Dir::Etc::preferences=-".to_owned(),
-            "Dir::Etc::preferencesparts=-".to_owned(),
+            "Dir::Etc::preferences=/dev/null".to_owned(),
+            "Dir::Etc::preferencesparts=/dev/null".to_owned(),
             "APT::Architecture=amd64".to_owned(),
             "APT::Get::List-Cleanup=0".to_owned(),
             // The download folder is the user's own, not apt's.
@@ -288,6 +288,10 @@ impl Archive {
             .lines()
             .filter_map(|line| line.strip_prefix(IMAGE))
             .filter(|name| name.starts_with(|c: char| c.is_ascii_digit()))
+            // Names of a mere series (6.1-cloud-amd64) only lead to another.
+            .filter(|name| {
+                name.split(['-', '+']).next().is_some_and(|n| n.matches('.').count() == 2)
+            })
             .filter(|name| name.ends_with("amd64"))
             .map(str::to_owned)
             .collect();
@@ -417,7 +421,7 @@ fn best<'n>(names: &'n [String], wanted: &str) -> Option<&'n str> {
         let own = own.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches('-');
         own == flavour && !version.is_empty()
     };
-    names.iter().filter(of_release).filter(of_flavour).next_back().map(String::as_str)
+    names.iter().filter(of_release).rfind(of_flavour).map(String::as_str)
 }
 
 fn near(names: &[String], wanted: &str) -> String {

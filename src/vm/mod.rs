@@ -12,11 +12,12 @@ mod qemu;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use thiserror::Error;
 
 use guest::{Message, Request};
-use qemu::{Guest, GuestEnd};
+use qemu::{Guest, GuestEnd, LONGEST_SILENCE};
 
 pub use guest::{GUEST_COMMAND, guest_main, init_main, is_init};
 pub use kernels::{Archive, KernelImage, KernelsError};
@@ -61,6 +62,10 @@ pub struct GuestRun {
     pub boots: u32,
 }
 
+/// A guest under KVM is at its init within a second or two; under emulation
+/// it would take longer than this.
+const LONGEST_PROBE: Duration = Duration::from_secs(10);
+
 /// Most boots for one list of jobs.
 const MOST_BOOTS: u32 = 3;
 
@@ -89,7 +94,7 @@ pub fn run(
         let mut guest = Guest::boot(kernel, &archive, machine)?;
         let given = left.clone();
         let end = loop {
-            match guest.next() {
+            match guest.next(LONGEST_SILENCE) {
                 Ok(Message::Kernel(kernel)) => booted = Some((kernel, boot)),
                 Ok(Message::Result(index, result)) => {
                     let Some(job) = given.get(index) else { continue };
@@ -132,7 +137,7 @@ pub fn accelerator(kernel: &Path, executable: &Path) -> Accelerator {
         let request = serde_json::to_vec(&Request { jobs: Vec::new() }).ok()?;
         let archive = initramfs::build(executable, &request).ok()?;
         let mut guest = Guest::boot(kernel, &archive, machine).ok()?;
-        guest.next().ok()
+        guest.next(LONGEST_PROBE).ok()
     };
     if opens && boots().is_some() { Accelerator::Kvm } else { Accelerator::Emulation }
 }

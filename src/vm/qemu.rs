@@ -90,10 +90,11 @@ impl Guest {
         Ok(Guest { child, lines, console, garbage: 0 })
     }
 
-    /// The next message; how the guest ended when there is none.
-    pub fn next(&mut self) -> Result<Message, GuestEnd> {
+    /// The next message, for which a guest may be silent so long; how it ended
+    /// when there is none.
+    pub fn next(&mut self, silence: Duration) -> Result<Message, GuestEnd> {
         loop {
-            match self.lines.recv_timeout(LONGEST_SILENCE) {
+            match self.lines.recv_timeout(silence) {
                 Ok(line) => match serde_json::from_str(line.trim()) {
                     Ok(Message::End) => return Err(GuestEnd::Done),
                     Ok(Message::Trouble(why)) => return Err(GuestEnd::Broke(why)),
@@ -101,7 +102,7 @@ impl Guest {
                     // The firmware writes there too, before the guest does.
                     Err(_) => self.garbage += 1,
                 },
-                Err(RecvTimeoutError::Timeout) => return Err(GuestEnd::Silent(LONGEST_SILENCE)),
+                Err(RecvTimeoutError::Timeout) => return Err(GuestEnd::Silent(silence)),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(GuestEnd::Broke(self.last_words()));
                 }
