@@ -171,6 +171,45 @@ fn the_list_has_a_line_for_every_scenario() {
 }
 
 #[test]
+fn records_are_compared_step_by_step() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).to_str().expect("it is text").to_owned();
+    let (before, after, allow) = (at("before.json"), at("after.json"), at("allow"));
+    let run =
+        lab(&["run", "recv/after-last-exit", "recv/basic", "--format", "json", "-o", &before]);
+    assert_eq!(run.status.code(), Some(0));
+    let same = lab(&["diff", &before, &before]);
+    assert_eq!(same.status.code(), Some(0), "{}", text(&same.stdout));
+    let record = fs::read_to_string(&before).expect("the record is there");
+    let mut record: RunRecord = serde_json::from_str(&record).expect("it reads");
+    let trace = record.cases[0].trace.as_mut().expect("it ran");
+    let event = trace.events.iter_mut().find(|event| event.label.as_deref() == Some("end"));
+    event.expect("it has the step").outcome = unotify_lab::trace::Outcome::Blocked;
+    let changed = serde_json::to_string(&record).expect("it is data");
+    fs::write(&after, changed).expect("it is written");
+    let differs = lab(&["diff", &before, &after]);
+    let told = text(&differs.stdout);
+    assert_eq!(differs.status.code(), Some(1), "{told}");
+    assert!(told.contains("recv/after-last-exit\n    end: S: recv L\n"), "{told}");
+    assert!(told.contains(": blocks\n") && !told.contains("recv/basic"), "{told}");
+    fs::write(&allow, "# known\nrecv/after-last-exit # since 6.11\n").expect("it is written");
+    let allowed = lab(&["diff", &before, &after, "--allow", &allow]);
+    assert_eq!(allowed.status.code(), Some(0), "{}", text(&allowed.stdout));
+    for (contents, expected) in [
+        ("{", "no run record"),
+        ("{\"cases\": []}", "it has no format"),
+        ("{\"format\": 99}", "format 99; this tool reads 1"),
+        ("{\"format\": 1}", "a broken run record: missing field"),
+    ] {
+        fs::write(&after, contents).expect("it is written");
+        let refused = lab(&["diff", &before, &after]);
+        let told = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{told}");
+        assert!(told.contains(expected), "{told}");
+    }
+}
+
+#[test]
 fn a_reader_that_has_gone_is_no_trouble() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unotify-lab"))
         .arg("list")

@@ -2,6 +2,7 @@
 //! done with them is the library's.
 
 mod check;
+mod diff;
 mod kernels;
 mod list;
 mod output;
@@ -47,6 +48,8 @@ enum Command {
     /// Run scenarios on another kernel, in a virtual machine
     #[command(subcommand)]
     Vm(vm::VmCommand),
+    /// Tell what changed between two run records
+    Diff(diff::DiffArguments),
     /// List, fetch and remove kernels of the Debian archive
     Kernels(kernels::KernelsArguments),
     /// List the scenarios of the catalogue
@@ -113,6 +116,7 @@ pub fn main() -> ExitCode {
     let ended = match arguments.command {
         Command::Run(arguments) => run::run(&arguments, &mut output),
         Command::Vm(vm::VmCommand::Run(arguments)) => vm::run(&arguments, &mut output),
+        Command::Diff(arguments) => diff::run(&arguments, &mut output),
         Command::Kernels(arguments) => kernels::kernels(&arguments, &mut output),
         Command::List(arguments) => list::list(&arguments, &mut output),
         Command::Show(arguments) => show::show(&arguments, &mut output),
