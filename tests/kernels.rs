@@ -43,7 +43,7 @@ fn boot(series: &'static str) -> Trial {
         (_, Err(_)) => Some("no qemu-system-x86_64".to_owned()),
         _ => None,
     };
-    let required = std::env::var_os("UNOTIFY_LAB_KERNELS").is_some();
+    let required = std::env::var_os("UNOTIFY_LAB_KERNELS").is_some_and(|value| value == "required");
     let test = format!("catalogue_on_{series}");
     let trial = {
         let lacking = lacking.clone();

@@ -75,6 +75,9 @@ pub(super) fn run(arguments: &RunArguments, output: &mut Output) -> Result<End, 
     tell(&result, arguments, file, output)
 }
 
+/// The file of `--output`, if there is one.
+pub(super) type OutputFile = Option<(PathBuf, File)>;
+
 impl RunArguments {
     /// What is to be run.
     pub fn selection(&self) -> Selection {
@@ -86,11 +89,13 @@ impl RunArguments {
         self.repeat as usize
     }
 
-    /// The file for the result, opened before anything is run.
-    pub fn open_output(&self) -> Result<Option<File>, Failure> {
+    /// The file for the result, opened before anything is run; what it holds
+    /// stays until there is a result.
+    pub fn open_output(&self) -> Result<OutputFile, Failure> {
         let open = |path: &PathBuf| {
             let told = |error| Failure::User(format!("--output {}: {error}", path.display()));
-            File::create(path).map_err(told)
+            let options = File::options().write(true).create(true).truncate(false).open(path);
+            options.map(|file| (path.clone(), file)).map_err(told)
         };
         self.output.as_ref().map(open).transpose()
     }
@@ -101,7 +106,7 @@ impl RunArguments {
 pub(super) fn tell(
     result: &SuiteResult<'_>,
     arguments: &RunArguments,
-    file: Option<File>,
+    file: OutputFile,
     output: &mut Output,
 ) -> Result<End, Failure> {
     let text = match arguments.format {
@@ -111,14 +116,23 @@ pub(super) fn tell(
             serde_json::to_string_pretty(&record).expect("a record is plain data") + "\n"
         }
     };
-    match file {
-        Some(mut file) => {
-            file.write_all(anstream::adapter::strip_str(&text).to_string().as_bytes())?;
-        }
-        None => output.write_all(text.as_bytes())?,
-    }
     if let Some(folder) = &arguments.accept {
-        accept(result, folder)?;
+        accept(result, folder, output)?;
+    }
+    match file {
+        Some((path, mut file)) => {
+            let plain = anstream::adapter::strip_str(&text).to_string();
+            // A pipe or a terminal cannot be cut, and need not be.
+            let _ = file.set_len(0);
+            file.write_all(plain.as_bytes()).map_err(|error| {
+                Failure::Harness(format!("--output {}: {error}", path.display()))
+            })?;
+        }
+        None => match output.write_all(text.as_bytes()) {
+            // Nobody reads; what was found still counts.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+            other => other?,
+        },
     }
     let troubled = result.cases.iter().filter(|case| case.verdict.is_trouble()).count();
     if troubled > 0 {
@@ -130,13 +144,17 @@ pub(super) fn tell(
 }
 
 /// Stores what was seen for the first time on a kernel with such facts.
-fn accept(result: &SuiteResult<'_>, folder: &Path) -> Result<(), Failure> {
+fn accept(result: &SuiteResult<'_>, folder: &Path, output: &mut Output) -> Result<(), Failure> {
+    if !folder.is_dir() {
+        return Err(Failure::User(format!("--accept {}: no such folder", folder.display())));
+    }
     for (name, contents) in result.missing_traces() {
         let path = folder.join(name);
         let parent = path.parent().unwrap_or(folder);
         std::fs::create_dir_all(parent)
             .and_then(|()| std::fs::write(&path, contents))
             .map_err(|error| Failure::User(format!("--accept {}: {error}", path.display())))?;
+        writeln!(output, "stored {}", path.display())?;
     }
     Ok(())
 }
@@ -246,12 +264,13 @@ fn facts_text(text: &mut String, result: &SuiteResult<'_>) {
     for (id, holds) in result.observed.iter() {
         if result.by_version.holds(id) != Some(holds) && result.by_version != Profile::default() {
             let word = if holds { "holds" } else { "does not hold" };
-            let release = &result.kernel.release;
+            let release = result.kernel.upstream().map(|release| release.to_string());
             let _ = writeln!(
                 text,
-                "\n{}fact{} {id} {word} here, unlike in mainline {release}",
+                "\n{}fact{} {id} {word} here, unlike in Linux {}",
                 style::NOTE,
-                reset()
+                reset(),
+                release.unwrap_or_default()
             );
         }
     }

@@ -53,8 +53,8 @@ pub(super) fn run(arguments: &VmRunArguments, output: &mut Output) -> Result<End
     let selection = arguments.run.selection();
     let catalogue = Catalogue::built_in()?.with_paths(&selection)?;
     let cases = catalogue.select(&selection)?;
-    let image = arguments.archive.archive().kernel(&arguments.kernel)?;
     let file = arguments.run.open_output()?;
+    let image = arguments.archive.archive().kernel(&arguments.kernel)?;
     // By number, as the program that lists its libraries is another process.
     let executable = format!("/proc/{}/exe", std::process::id());
     let executable = Path::new(&executable);

@@ -37,7 +37,9 @@ pub(super) fn run(schedule: Schedule, text: &[u8], scratch: &Path) -> RunResult 
     let outcome = director.play();
     let trace = Trace { events: std::mem::take(&mut director.events) };
     drop(director);
-    end::all_children();
+    if !end::all_children() {
+        return RunResult::Fault("an actor could not be ended".to_owned());
+    }
     match outcome {
         Ok(()) => RunResult::Ran(trace),
         Err(Trouble::Inconclusive(why)) => RunResult::Inconclusive(trace, why),
@@ -120,6 +122,8 @@ impl<'s> Director<'s> {
         }
         let area = &self.set.stage.shared.actors[actor.0];
         if area.phase.load(Ordering::Acquire) == super::shared::SPINNING {
+            // From now on it acts, whether it has noticed yet or not.
+            area.phase.store(ACTING + turn.acts.start as u32, Ordering::Release);
             area.go.store(number as u32 + 1, Ordering::Release);
         } else {
             let pipe = self.set.control[actor.0].as_fd();
@@ -151,7 +155,7 @@ impl<'s> Director<'s> {
         let mut patience = Duration::from_micros(50);
         loop {
             self.drain_done();
-            self.open_new();
+            self.open_new()?;
             if let Some(looks) = self.still() {
                 self.seen = looks;
                 return Ok(());
@@ -210,14 +214,21 @@ impl<'s> Director<'s> {
     }
 
     /// Opens the `/proc` files of actors that have come to be.
-    fn open_new(&mut self) {
+    fn open_new(&mut self) -> Result<(), Trouble> {
         for index in 0..self.schedule.actors.len() {
             let Some(tid) = self.tid(ActorId(index)) else { continue };
             if matches!(self.tasks[index], Task::Unborn) {
                 self.observer.knows(ActorId(index), tid);
-                self.tasks[index] = Watched::open(tid).map_or(Task::Gone, Task::Watched);
+                self.tasks[index] = match Watched::open(tid) {
+                    Ok(watched) => Task::Watched(watched),
+                    Err(error) => match error.raw_os_error() {
+                        Some(libc::ENOENT | libc::ESRCH) => Task::Gone,
+                        _ => return Err(error.into()),
+                    },
+                };
             }
         }
+        Ok(())
     }
 
     /// The thread id of an actor, once there is one: as this process sees it.
@@ -332,8 +343,8 @@ impl<'s> Director<'s> {
             Op::Await(actor) => self.wait_for(actor)?,
             Op::State(actor) => self.state(actor),
             Op::Status { of, field } => self.status(of, field),
-            Op::Freeze { actor, frozen } => self.freeze(actor, frozen),
-            Op::LetGo { held, fail } => self.let_go(held, fail),
+            Op::Freeze { actor, frozen } => self.freeze(actor, frozen)?,
+            Op::LetGo { held, fail } => self.let_go(held, fail)?,
             other => {
                 return Err(Trouble::Harness(format!("{other:?} is not done by the director")));
             }
@@ -397,32 +408,36 @@ impl<'s> Director<'s> {
         Ok(Outcome::Returned(0))
     }
 
-    fn freeze(&self, actor: ActorId, frozen: bool) -> Outcome {
+    fn freeze(&self, actor: ActorId, frozen: bool) -> Result<Outcome, Trouble> {
         let Some(pid) = self.tid(self.schedule.process_of(actor)) else {
-            return Outcome::NotRun("it was never started".to_owned());
+            return Ok(Outcome::NotRun("it was never started".to_owned()));
         };
-        errno_outcome(freezer::freeze(pid, frozen))
+        match freezer::freeze(pid, frozen) {
+            Ok(()) => Ok(Outcome::Returned(0)),
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                Err(Trouble::Inconclusive("its cgroup did not freeze".to_owned()))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Lets the actor go whose act waits on a held page.
-    fn let_go(&self, index: usize, fail: bool) -> Outcome {
+    fn let_go(&self, index: usize, fail: bool) -> Result<Outcome, Trouble> {
         let waiting = (0..self.schedule.actors.len()).map(ActorId).find(|actor| {
             let act = self.observer.act(*actor).map(|act| &self.schedule.acts[act].op);
             act.is_some_and(|op| op.place() == Some(Place::Held(index)))
         });
-        let Some(actor) = waiting else {
-            return Outcome::NotRun("nobody waits on it".to_owned());
+        let pid = waiting.and_then(|actor| self.tid(self.schedule.process_of(actor)));
+        let (Some(actor), Some(pid)) = (waiting, pid) else {
+            return Ok(Outcome::NotRun("nobody waits on it".to_owned()));
         };
-        let Some(pid) = self.tid(self.schedule.process_of(actor)) else {
-            return Outcome::NotRun("nobody waits on it".to_owned());
-        };
-        errno_outcome(hold::take(pid).and_then(|uffd| {
-            if fail {
-                hold::fail(&uffd, index, &self.set.held[index])
-            } else {
-                hold::release(&uffd, index, actor.0, pid)
-            }
-        }))
+        let uffd = hold::take(pid)?;
+        if fail {
+            hold::fail(&uffd, index, &self.set.held[index])?;
+        } else {
+            hold::release(&uffd, index, actor.0, pid)?;
+        }
+        Ok(Outcome::Returned(0))
     }
 
     fn state(&self, actor: ActorId) -> Outcome {
@@ -454,9 +469,4 @@ impl<'s> Director<'s> {
             (Some(_), None) => Outcome::NotRun("this kernel has no such field".to_owned()),
         }
     }
-}
-
-fn errno_outcome(result: std::io::Result<()>) -> Outcome {
-    let number = |error: &std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
-    Outcome::Returned(result.err().map_or(0, |error| -i64::from(number(&error))))
 }

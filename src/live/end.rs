@@ -87,8 +87,9 @@ pub(super) fn signal_thread(process: i32, thread: i32, signal: Signal) -> nix::R
 }
 
 /// Kills and reaps every child of this process, and theirs. A process whose
-/// parent has gone becomes a child of this one, which is a subreaper.
-pub(super) fn all_children() {
+/// parent has gone becomes a child of this one, which is a subreaper. Says
+/// whether nobody is left.
+pub(super) fn all_children() -> bool {
     let deadline = Instant::now() + Duration::from_secs(30);
     while Instant::now() < deadline {
         for pid in children() {
@@ -98,12 +99,14 @@ pub(super) fn all_children() {
             match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
                 Ok(WaitStatus::StillAlive) => break,
                 Ok(_) | Err(Errno::EINTR) => {}
-                // ECHILD: nobody is left.
-                Err(_) => return,
+                Err(Errno::ECHILD) => return true,
+                // A status that nix does not know: reaped all the same.
+                Err(_) => {}
             }
         }
         std::thread::yield_now();
     }
+    false
 }
 
 /// The children of this process, whichever of its threads is their parent.
@@ -182,8 +185,9 @@ pub fn end_main(arguments: &[String]) -> ExitCode {
     freezer::thaw(std::process::id());
     all_children();
     freezer::remove(std::process::id());
+    let own = format!("/unotify-lab.{}", std::process::id());
     if let [scratch] = arguments
-        && scratch.contains("unotify-lab.")
+        && scratch.ends_with(&own)
     {
         let _ = std::fs::remove_dir_all(scratch);
     }

@@ -24,8 +24,9 @@ const RETURN_A_TASK: &[i64] = &[
     libc::SYS_clone3,
     libc::SYS_wait4,
     libc::SYS_set_tid_address,
-    libc::SYS_seccomp,
 ];
+
+const NEW_LISTENER: u64 = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
 
 /// `SYS_SECCOMP`, the `si_code` of a SIGSYS that a filter made.
 const SYS_SECCOMP: i32 = 1;
@@ -140,7 +141,10 @@ impl<'s> Observer<'s> {
             {
                 self.task(raw)
             }
-            Op::Install { .. } => self.task(raw),
+            // With TSYNC it may be a thread's id; with a listener, a descriptor.
+            Op::Install { flags: Arg::Value(flags), .. } if flags & NEW_LISTENER == 0 => {
+                self.task(raw)
+            }
             Op::Fork(started) | Op::Thread(started) if raw > 0 => {
                 Outcome::ReturnedActor(self.schedule.actors[started.0].name.clone())
             }

@@ -22,7 +22,7 @@ use super::{RunResult, end, freezer};
 use crate::trace::Trace;
 
 /// How long a worker may be silent over one run before it is killed.
-const LONGEST_RUN: Duration = Duration::from_secs(180);
+pub const LONGEST_RUN: Duration = Duration::from_secs(180);
 
 /// One run of one scenario, as a worker is asked for it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -237,8 +237,11 @@ fn end_orphans() {
         if orphans.is_empty() {
             return;
         }
+        // All first: one may be traced by another, and not be reaped before.
+        for pid in &orphans {
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+        }
         for pid in orphans {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::__WALL));
         }
     }
@@ -247,10 +250,13 @@ fn end_orphans() {
 /// Whether a child of this process is an actor: this process may have other
 /// children, which are none of the pool's business.
 fn is_actor(pid: i32) -> bool {
-    let memory = std::fs::read_link(format!("/proc/{pid}/fd/{MEMORY}")).unwrap_or_default();
-    if memory.to_string_lossy().starts_with("/memfd:unotify-lab") {
-        return std::fs::read_to_string(format!("/proc/{pid}/comm"))
-            .is_ok_and(|name| name.starts_with(ACTOR_NAME));
+    let named = std::fs::read_to_string(format!("/proc/{pid}/comm"))
+        .is_ok_and(|name| name.starts_with(ACTOR_NAME));
+    match std::fs::read_link(format!("/proc/{pid}/fd/{MEMORY}")) {
+        Ok(memory) if memory.to_string_lossy().starts_with("/memfd:unotify-lab") => return named,
+        // One that has made itself undumpable hides its descriptors.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return named,
+        _ => {}
     }
     // A zombie has no descriptors left.
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

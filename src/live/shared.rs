@@ -39,6 +39,8 @@ pub(super) struct ActorArea {
     pub phase: AtomicU32,
     /// The turn that a spinning actor is to take next, plus 1.
     pub go: AtomicU32,
+    /// Goes up while a spinning actor goes round.
+    pub beat: AtomicU32,
     /// What went wrong in its preparation, as an errno; 0 for nothing.
     pub fault: AtomicI32,
     written: AtomicU32,
@@ -71,6 +73,7 @@ struct RecordArea {
 
 #[repr(C)]
 struct SlotArea {
+    /// 0 for unset, 1 while the value is being written, 2 for set.
     set: AtomicU32,
     value: AtomicI64,
     notification: [AtomicU64; 10],
@@ -146,8 +149,9 @@ impl Shared {
         area.local[slot.0].store(value, Ordering::Relaxed);
         area.local_set.fetch_or(1 << slot.0, Ordering::Release);
         let common = &self.slots[slot.0];
-        if common.set.swap(1, Ordering::AcqRel) == 0 {
-            common.value.store(value, Ordering::Release);
+        if common.set.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            common.value.store(value, Ordering::Relaxed);
+            common.set.store(2, Ordering::Release);
         }
     }
 
@@ -159,16 +163,25 @@ impl Shared {
             return Some(area.local[slot.0].load(Ordering::Relaxed));
         }
         let common = &self.slots[slot.0];
-        (common.set.load(Ordering::Acquire) != 0).then(|| common.value.load(Ordering::Acquire))
+        (common.set.load(Ordering::Acquire) == 2).then(|| common.value.load(Ordering::Acquire))
     }
 
-    /// A forked child has its parent's descriptors.
+    /// A forked child has its parent's descriptors and handlers.
     pub fn inherit(&self, parent: usize, child: usize) {
         let (from, to) = (&self.actors[parent], &self.actors[child]);
         for (value, copy) in from.local.iter().zip(&to.local) {
             copy.store(value.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         to.local_set.store(from.local_set.load(Ordering::Acquire), Ordering::Release);
+        for (result, copy) in from.handler_results.iter().zip(&to.handler_results) {
+            copy.store(result.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        for (bits, copy) in [
+            (&from.handler_has_result, &to.handler_has_result),
+            (&from.handler_has_info, &to.handler_has_info),
+        ] {
+            copy.store(bits.load(Ordering::Acquire), Ordering::Release);
+        }
     }
 
     /// Binds a name to a notification.

@@ -23,7 +23,7 @@ use crate::scenario::{ActorId, Namespace, Origin, Participant, Policy, Schedule}
 
 /// The worker's side of a stage that is set.
 pub(super) struct Set {
-    pub stage: &'static Stage,
+    pub stage: Box<Stage>,
     /// The pipes over which actors get their turns.
     pub control: Vec<OwnedFd>,
     /// The pipe over which they say that they are done.
@@ -63,29 +63,21 @@ impl Set {
             control.push(above(write.as_raw_fd())?);
         }
         let done = above(done.as_raw_fd())?;
-        // Actors look at it until their end; Drop takes it back after that.
-        let stage: &'static Stage = Box::leak(Box::new(Stage { schedule, shared }));
-        actor::set_stage(stage);
+        // An actor is a copy of this process, and so has a box of its own.
+        let stage = Box::new(Stage { schedule, shared });
+        actor::set_stage(&stage);
         let held = hold::files(stage.schedule.held.len())?;
         let mut set =
             Set { stage, control, done, _inherited: inherited, held, children: Vec::new() };
-        for (index, participant) in stage.schedule.actors.iter().enumerate() {
-            if participant.origin == Origin::Start {
-                let pid = fork(stage, ActorId(index), &set.held, scratch)?;
+        for index in 0..set.stage.schedule.actors.len() {
+            if set.stage.schedule.actors[index].origin == Origin::Start {
+                let pid = fork(&set.stage, ActorId(index), &set.held, scratch)?;
                 // As this process sees it: the actor may see another number.
-                stage.shared.actors[index].tid.store(pid, Ordering::Release);
+                set.stage.shared.actors[index].tid.store(pid, Ordering::Release);
                 set.children.push((ActorId(index), pid));
             }
         }
         Ok(set)
-    }
-}
-
-impl Drop for Set {
-    fn drop(&mut self) {
-        // SAFETY: `new` leaked this box, the worker has ended all actors
-        // that looked at it, and no reference to it is kept beside this one.
-        drop(unsafe { Box::from_raw(std::ptr::from_ref(self.stage).cast_mut()) });
     }
 }
 
@@ -143,7 +135,7 @@ fn map(address: u64, len: u64, protection: ProtFlags) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn fork(stage: &'static Stage, me: ActorId, held: &[File], scratch: &Path) -> Result<i32, Trouble> {
+fn fork(stage: &Stage, me: ActorId, held: &[File], scratch: &Path) -> Result<i32, Trouble> {
     let participant = &stage.schedule.actors[me.0];
     let worker = Credentials {
         process: std::process::id() as i32,

@@ -2,16 +2,21 @@
 //!
 //! A step is over when every actor is asleep, stopped or gone. One look at
 //! the tasks one after another cannot tell that: a task seen asleep may be
-//! woken by one that is looked at later. Two looks can: if in both every task
-//! is asleep and none has been switched out in between, then each of them
-//! slept from its first look to its second, and so all slept at once. As
-//! tasks are woken by tasks, by timers or from outside, nothing more happens
-//! by itself. No clock is asked, so a slow machine sees what a fast one sees.
+//! woken by one that is looked at later. Two rounds of looks can.
 //!
-//! A task that is about to sleep shows the state S while it still runs, and a
-//! preempted one may show it for long. Reading `/proc/TID/syscall` tells them
-//! apart: the kernel waits there until the task is off the processor
-//! (`task_current_syscall`, `wait_task_inactive`), or says "running".
+//! A look reads `/proc/TID/syscall` first, at a moment s, and then the state
+//! and the number of context switches in `/proc/TID/status`, at a moment u.
+//! Reading the former proves that the task is off the processor at s: the
+//! kernel waits there until it is (`task_current_syscall`,
+//! `wait_task_inactive`), or says "running". That matters as a task about to
+//! sleep shows the state S while it still runs, and may be preempted like
+//! that. In two rounds that agree, s1 < u1 < s2 < u2: had the task run between
+//! u1 and s2, it would have been switched out before s2, and the counts at u1
+//! and u2 would differ. So it was off the processor from u1 to s2. As every u1
+//! of the first round comes before every s2 of the second, all tasks slept at
+//! once in between, and nothing more happens by itself: tasks are woken by
+//! tasks, by timers, or from outside. No clock is asked, so a slow machine
+//! sees what a fast one sees.
 
 use std::fs::File;
 use std::io;
@@ -36,8 +41,8 @@ const LASTING: &[&str] = &[
 pub(super) struct Watched {
     status: File,
     /// Not there where the kernel does not let this user open it.
-    syscall: Result<File, ()>,
-    wchan: Result<File, ()>,
+    syscall: Option<File>,
+    wchan: Option<File>,
 }
 
 /// What a task is seen to do.
@@ -70,7 +75,20 @@ pub(super) struct Look {
     pub hidden: bool,
 }
 
+/// What /proc/TID/syscall says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Call {
+    Running,
+    /// Asleep or stopped in this call; -1 outside any.
+    In(i64),
+    /// This user may not know.
+    Hidden,
+}
+
 impl Look {
+    /// The look of a task that could not be looked at just now.
+    const MOVING: Look = Look { rest: Rest::Moving, letter: 'R', switches: 0, hidden: false };
+
     /// The look of a task that is not there.
     pub const GONE: Look = Look { rest: Rest::Gone, letter: 'X', switches: 0, hidden: false };
 }
@@ -79,63 +97,67 @@ impl Watched {
     /// Opens the files of a task, which may be a thread of any process.
     pub fn open(tid: i32) -> io::Result<Watched> {
         let open = |name| File::open(format!("/proc/{tid}/task/{tid}/{name}"));
-        let may = |name| open(name).map_err(drop);
-        Ok(Watched { status: open("status")?, syscall: may("syscall"), wchan: may("wchan") })
+        let may = |name| match open(name) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+            Err(error) => Err(error),
+        };
+        Ok(Watched { status: open("status")?, syscall: may("syscall")?, wchan: may("wchan")? })
     }
 
-    /// Looks once.
+    /// Looks once: first at the call, then at the count of switches. The order
+    /// carries the proof, see the module.
     pub fn look(&self, area: &ActorArea) -> Look {
-        let mut buffer = [0; 4096];
-        let Some(status) = read(&self.status, &mut buffer) else { return Look::GONE };
+        let call = self.call();
+        let mut buffer = [0; 16384];
+        let status = match read(&self.status, &mut buffer) {
+            Ok(status) => status,
+            Err(Some(libc::ESRCH)) => return Look::GONE,
+            Err(_) => return Look::MOVING,
+        };
         let letter = field(status, "State:").and_then(|text| text.chars().next()).unwrap_or('X');
-        let number =
-            |name| field(status, name).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-        let switches = number("voluntary_ctxt_switches:") + number("nonvoluntary_ctxt_switches:");
+        let number = |name| field(status, name).and_then(|text| text.parse::<u64>().ok());
+        let counts = (number("voluntary_ctxt_switches:"), number("nonvoluntary_ctxt_switches:"));
         let phase = area.phase.load(Ordering::Acquire);
         let pending =
             || ["SigPnd:", "ShdPnd:"].iter().any(|name| field(status, name) != Some(NO_SIGNAL));
-        let mut hidden = false;
         let rest = match letter {
-            'Z' | 'X' => Rest::Gone,
+            'Z' | 'X' => return Look { letter, ..Look::GONE },
+            'R' if phase == SPINNING && !pending() && spins(area) => Rest::Idle,
+            _ if call == Call::Running => Rest::Moving,
             'T' => Rest::Stopped,
             't' => Rest::Traced,
-            'R' if phase == SPINNING && !pending() => Rest::Idle,
-            'S' | 'D' => self.sleeping(letter, phase, &mut hidden),
+            'D' if !self.lasting() => Rest::Moving,
+            'S' | 'D' if phase == IDLE => Rest::Idle,
+            'S' | 'D' => Rest::Asleep(match call {
+                Call::In(number) => number,
+                Call::Running | Call::Hidden => UNKNOWN_CALL,
+            }),
             _ => Rest::Moving,
         };
-        Look { rest, letter, switches, hidden }
+        let (Some(voluntary), Some(involuntary)) = counts else { return Look::MOVING };
+        Look { rest, letter, switches: voluntary + involuntary, hidden: call == Call::Hidden }
     }
 
-    fn sleeping(&self, letter: char, phase: u32, hidden: &mut bool) -> Rest {
+    /// The call in which the task sleeps. The kernel waits until it is off the
+    /// processor, or says that it runs.
+    fn call(&self) -> Call {
         let mut buffer = [0; 256];
-        let call = match self.syscall.as_ref().map(|file| file.read_at(&mut buffer, 0)) {
-            Ok(Ok(len)) => {
-                let text = std::str::from_utf8(&buffer[..len]).unwrap_or_default();
+        let Some(file) = &self.syscall else { return Call::Hidden };
+        match read(file, &mut buffer) {
+            Ok(text) => {
                 let first = text.split_ascii_whitespace().next().unwrap_or_default();
-                match first.parse() {
-                    Ok(call) => call,
-                    Err(_) => return Rest::Moving,
-                }
+                first.parse().map_or(Call::Running, Call::In)
             }
-            Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
-                *hidden = true;
-                UNKNOWN_CALL
-            }
-            Err(()) => {
-                *hidden = true;
-                UNKNOWN_CALL
-            }
-            Ok(Err(_)) => return Rest::Moving,
-        };
-        if letter == 'D' && !self.lasting() {
-            return Rest::Moving;
+            Err(Some(libc::EACCES | libc::EPERM)) => Call::Hidden,
+            // Gone, or busy with execve(2): the status tells.
+            Err(_) => Call::Running,
         }
-        if phase == IDLE { Rest::Idle } else { Rest::Asleep(call) }
     }
 
     fn lasting(&self) -> bool {
         let mut buffer = [0; 128];
-        let place = self.wchan.as_ref().ok().and_then(|file| read(file, &mut buffer));
+        let place = self.wchan.as_ref().and_then(|file| read(file, &mut buffer).ok());
         let place = place.unwrap_or("0");
         LASTING.iter().any(|known| place.starts_with(known))
     }
@@ -146,9 +168,23 @@ const UNKNOWN_CALL: i64 = -1;
 
 const NO_SIGNAL: &str = "0000000000000000";
 
-fn read<'b>(file: &File, buffer: &'b mut [u8]) -> Option<&'b str> {
-    let len = file.read_at(buffer, 0).ok().filter(|len| *len > 0)?;
-    std::str::from_utf8(&buffer[..len]).ok()
+/// Whether a spinning actor went round twice since: it has no turn to take,
+/// and no handler runs.
+fn spins(area: &ActorArea) -> bool {
+    let before = area.beat.load(Ordering::Acquire);
+    for _ in 0..100_000 {
+        if area.beat.load(Ordering::Acquire).wrapping_sub(before) >= 2 {
+            return area.phase.load(Ordering::Acquire) == SPINNING;
+        }
+        std::hint::spin_loop();
+    }
+    false
+}
+
+/// Reads a file from its beginning; the errno where that fails.
+fn read<'b>(file: &File, buffer: &'b mut [u8]) -> Result<&'b str, Option<i32>> {
+    let len = file.read_at(buffer, 0).map_err(|error| error.raw_os_error())?;
+    std::str::from_utf8(&buffer[..len]).map_err(|_| None)
 }
 
 fn field<'t>(status: &'t str, name: &str) -> Option<&'t str> {

@@ -72,7 +72,8 @@ fn run(job: &Job, scratch: &Path) -> RunResult {
         Err(found) => return RunResult::Fault(found[0].message.clone()),
     };
     let text = serde_json::to_vec(job).expect("a job is plain data");
-    if let Err(error) = std::fs::create_dir_all(scratch) {
+    // What is there already is not this worker's, and may be a trap.
+    if let Err(error) = std::fs::create_dir(scratch) {
         return RunResult::Fault(format!("{}: {error}", scratch.display()));
     }
     // Actors of any user begin there.

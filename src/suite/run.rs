@@ -21,6 +21,13 @@ pub struct CaseResult<'c> {
     pub verdict: Verdict,
 }
 
+impl CaseResult<'_> {
+    /// The trace, if it says something: not that of a run that was cut off.
+    pub fn decisive(&self) -> Option<&Trace> {
+        self.trace.as_ref().filter(|_| !self.verdict.is_trouble())
+    }
+}
+
 /// What came of a suite.
 #[derive(Clone, Debug)]
 pub struct SuiteResult<'c> {
@@ -95,7 +102,7 @@ impl<'c> Collected<'c> {
             .collect();
         let observed = observed_profile(&by_version, |id| {
             let result = results.iter().find(|result| result.case.scenario.id == id);
-            result.and_then(|result| result.trace.as_ref())
+            result.and_then(CaseResult::decisive)
         });
         let claims = claims(catalogue, &results, &observed);
         SuiteResult { kernel, by_version, observed, cases: results, claims }
@@ -117,6 +124,10 @@ impl SuiteResult<'_> {
                 let traces = traces.filter(|traces| traces.len() == cases.len())?;
                 let first = &cases[0].case;
                 let facts = &first.scenario.facts;
+                // What a backport does is not what the release does.
+                if facts.iter().any(|id| self.observed.holds(id) != self.by_version.holds(id)) {
+                    return None;
+                }
                 let without = missing(facts, &self.by_version);
                 let known = first.file.stored.iter().any(|stored| stored.without == without);
                 (!known).then(|| snapshot_file(&first.file.id, facts, &self.by_version, traces))
@@ -136,7 +147,7 @@ fn claims<'c>(
         for claim in &document.claims {
             let about: Vec<_> = results
                 .iter()
-                .map(|result| (result.case.scenario.id.as_str(), result.trace.as_ref()))
+                .map(|result| (result.case.scenario.id.as_str(), result.decisive()))
                 .filter(|(id, _)| claim.is_about(id))
                 .collect();
             if !about.is_empty() {

@@ -106,28 +106,31 @@ pub fn judge(
         let text = stored.cases.get(case);
         text.is_some_and(|text| Difference::between(text, &seen).is_none())
     };
-    let own = stored.iter().find(|stored| stored.without == without);
-    if own.is_some_and(|own| same(&own)) {
+    let Some(own) = stored.iter().find(|stored| stored.without == without) else {
+        return Verdict::Unjudged(match without.is_empty() {
+            true => "no trace is stored for it".to_owned(),
+            false => format!("no trace is stored for kernels without {}", without.join(", ")),
+        });
+    };
+    if same(&own) {
         return Verdict::Conforms;
     }
-    if let Some(other) = stored.iter().find(same) {
+    // Not what this release should do: what kernels with other facts do?
+    let lost = |other: &StoredTrace| -> Vec<String> {
         let lost = |fact: &&String| other.without.contains(fact) && !without.contains(fact);
-        let lost: Vec<String> = facts.iter().filter(lost).cloned().collect();
+        facts.iter().filter(lost).cloned().collect()
+    };
+    if let Some(other) = stored.iter().filter(same).min_by_key(|other| lost(other).len()) {
+        let lost = lost(other);
         if !lost.is_empty() {
             return Verdict::Regressed(lost);
         }
         let gained = |fact: &&String| without.contains(fact) && !other.without.contains(fact);
         return Verdict::Backported(facts.iter().filter(gained).cloned().collect());
     }
-    match own.and_then(|own| own.cases.get(case)) {
-        Some(text) => match Difference::between(text, &seen) {
-            Some(difference) => Verdict::Diverges(difference),
-            None => Verdict::Conforms,
-        },
-        None if without.is_empty() => Verdict::Unjudged("no trace is stored for it".to_owned()),
-        None => Verdict::Unjudged(format!(
-            "no trace is stored for kernels without {}",
-            without.join(", ")
-        )),
+    let text = own.cases.get(case).map(|text| Difference::between(text, &seen));
+    match text.flatten() {
+        Some(difference) => Verdict::Diverges(difference),
+        None => Verdict::Unjudged("its file has a stored trace, this case has none".to_owned()),
     }
 }

@@ -116,9 +116,9 @@ fn guest(out: &mut impl Write) -> Result<(), String> {
     say(out, &Message::Kernel(kernel)).map_err(|error| error.to_string())?;
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let pool = Pool::new(cpus, None).map_err(|error| error.to_string())?;
-    let mut unsaid = None;
+    let mut unsaid: Option<io::Error> = None;
     pool.run(&request.jobs, |job, result| {
-        unsaid = say(out, &Message::Result(job, result)).err();
+        unsaid = unsaid.take().or(say(out, &Message::Result(job, result)).err());
     })
     .map_err(|error| error.to_string())?;
     match unsaid {

@@ -11,6 +11,7 @@ mod kernels;
 mod qemu;
 
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -56,10 +57,9 @@ pub enum VmError {
 pub struct GuestRun {
     /// The kernel, as it told itself.
     pub kernel: Kernel,
-    /// Why it ended before its work was done; the results until then stand.
+    /// What went wrong on the way: faults that the kernel told of, boots that
+    /// ended before the work was done. The results until then stand.
     pub trouble: Option<String>,
-    /// How often it was booted: again after a panic or an oops.
-    pub boots: u32,
 }
 
 /// A guest under KVM is at its init within a second or two; under emulation
@@ -86,8 +86,8 @@ pub fn run(
     check_image(kernel)?;
     let mut left: Vec<usize> = (0..jobs.len()).collect();
     let mut booted = None;
-    let mut trouble = None;
-    for boot in 1..=MOST_BOOTS {
+    let mut trouble: Option<String> = None;
+    for _ in 0..MOST_BOOTS {
         let request = Request { jobs: left.iter().map(|job| jobs[*job].clone()).collect() };
         let request = serde_json::to_vec(&request).expect("a request is plain data");
         let archive = initramfs::build(executable, &request).map_err(VmError::Setup)?;
@@ -95,7 +95,7 @@ pub fn run(
         let given = left.clone();
         let end = loop {
             match guest.next(LONGEST_SILENCE) {
-                Ok(Message::Kernel(kernel)) => booted = Some((kernel, boot)),
+                Ok(Message::Kernel(kernel)) => booted = Some(kernel),
                 Ok(Message::Result(index, result)) => {
                     let Some(job) = given.get(index) else { continue };
                     left.retain(|left| left != job);
@@ -105,7 +105,7 @@ pub fn run(
                 Err(end) => break end,
             }
         };
-        trouble = match end {
+        let told = match end {
             GuestEnd::Done => {
                 guest.oopsed().map(|line| format!("the kernel told of a fault: {line}"))
             }
@@ -115,12 +115,17 @@ pub fn run(
                 Some(format!("the guest said nothing for {} s:\n{words}", time.as_secs()))
             }
         };
+        // A later boot that goes well does not undo what an earlier one told.
+        trouble = match (trouble, told) {
+            (Some(before), Some(now)) => Some(format!("{before}\n{now}")),
+            (before, now) => before.or(now),
+        };
         if left.is_empty() {
             break;
         }
     }
     match booted {
-        Some((kernel, boots)) => Ok(GuestRun { kernel, trouble, boots }),
+        Some(kernel) => Ok(GuestRun { kernel, trouble }),
         None => Err(VmError::NoBoot {
             kernel: kernel.display().to_string(),
             console: trouble.unwrap_or_default(),
@@ -144,10 +149,8 @@ pub fn accelerator(kernel: &Path, executable: &Path) -> Accelerator {
 
 /// The boot protocol's magic (`Documentation/arch/x86/boot.rst`).
 fn check_image(path: &Path) -> Result<(), VmError> {
-    let image = std::fs::read(path).map_err(|error| VmError::Unreadable(path.to_owned(), error))?;
-    if image.get(0x202..0x206) == Some(b"HdrS") {
-        Ok(())
-    } else {
-        Err(VmError::NotAKernel(path.to_owned()))
-    }
+    let mut magic = [0; 4];
+    let read = std::fs::File::open(path).and_then(|image| image.read_at(&mut magic, 0x202));
+    read.map_err(|error| VmError::Unreadable(path.to_owned(), error))?;
+    if magic == *b"HdrS" { Ok(()) } else { Err(VmError::NotAKernel(path.to_owned())) }
 }

@@ -52,13 +52,13 @@ static STAGE: AtomicPtr<Stage> = AtomicPtr::new(std::ptr::null_mut());
 static MAIN: AtomicUsize = AtomicUsize::new(0);
 
 /// Sets the stage on which actors of this process act.
-pub(super) fn set_stage(stage: &'static Stage) {
+pub(super) fn set_stage(stage: &Stage) {
     STAGE.store(std::ptr::from_ref(stage).cast_mut(), Ordering::Release);
 }
 
 fn stage() -> &'static Stage {
-    // SAFETY: set_stage put a reference there that is valid for ever, before
-    // any actor was started.
+    // SAFETY: set_stage put a reference there before any actor was started,
+    // and an actor never returns to what owns the stage in its process.
     unsafe { &*STAGE.load(Ordering::Acquire) }
 }
 
@@ -166,6 +166,7 @@ impl Player {
             if go != 0 {
                 return go as usize - 1;
             }
+            area.beat.fetch_add(1, Ordering::AcqRel);
             std::hint::spin_loop();
         }
     }
@@ -373,8 +374,7 @@ fn peek<T: Copy>(address: u64) -> T {
     unsafe { std::ptr::read_volatile(address as *const T) }
 }
 
-/// A reply with `len` bytes that lie at an address of the arena; the first
-/// word says how many.
+/// A reply with `len` bytes that lie at an address of the arena.
 fn read_back(raw: i64, address: u64, len: usize) -> Reply {
     let mut reply = Reply::from(raw);
     let room = (reply.words.len()) * 8;

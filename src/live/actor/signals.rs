@@ -27,6 +27,8 @@ impl Player {
                 // Threads share dispositions, so the process's main actor
                 // keeps what belongs to them.
                 let area = &self.stage.shared.actors[MAIN.load(Ordering::Acquire)];
+                area.handler_has_result.fetch_and(!bit, Ordering::AcqRel);
+                area.handler_has_info.fetch_and(!bit, Ordering::AcqRel);
                 if let Some(result) = result {
                     area.handler_results[signal as usize % 65].store(result, Ordering::Release);
                     area.handler_has_result.fetch_or(bit, Ordering::AcqRel);

@@ -18,7 +18,7 @@ const THREAD: u64 = (libc::CLONE_VM
     | libc::CLONE_THREAD
     | libc::CLONE_SYSVSEM) as u64;
 
-/// The first message header that the desk can hold, and what it points to.
+/// Where on the desk lies what a message header points to.
 const IOVEC: u64 = 64;
 const BYTE: u64 = 96;
 const ANCILLARY: u64 = 128;
