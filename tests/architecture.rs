@@ -65,6 +65,10 @@ fn imports_follow_the_picture() {
             for part in line.split("crate::").skip(1) {
                 let end = part.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
                 let imported = &part[..end.unwrap_or(part.len())];
+                if part.starts_with('{') {
+                    let place = format!("{}:{}", path.display(), number + 1);
+                    wrong.push(format!("{place}: braces after crate:: hide the arrows"));
+                }
                 if imported != module && !imported.is_empty() && !allowed.contains(&imported) {
                     let place = format!("{}:{}", path.display(), number + 1);
                     wrong.push(format!("{place}: {module} imports {imported}"));
@@ -80,7 +84,11 @@ fn unsafe_code_stands_only_where_the_design_puts_it() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for path in sources(&src) {
         let module = module_of(&path, &src);
-        let has = code(&path).iter().any(|line| line.contains("unsafe {"));
+        let has = code(&path).iter().any(|line| {
+            ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"]
+                .iter()
+                .any(|word| line.contains(word))
+        });
         assert!(!has || UNSAFE.contains(&module.as_str()), "{}", path.display());
     }
 }

@@ -316,6 +316,14 @@ fn mistakes(text: &str) -> String {
 #[case::buffer_too_small("[buffers]\nb = \"x\"\n[target.T]", "T: store b \"long\"")]
 #[case::wrong_type("behaviours = 3\n[target.T]", "T: getpid()")]
 #[case::nobody("", "delay 3")]
+#[case::started_by_itself("[target.A]", "A: thread A")]
+#[case::started_in_a_circle("[target.T]\n[target.A]\n[target.B]", "A: thread B\nB: thread A")]
+#[case::delay_too_long("[target.T]", "delay 600000")]
+#[case::one_name_twice(
+    "[buffers]\nF = 8\n[filter.F]\non = \"mkdir\"\ndo = \"LOG\"\n[target.T]",
+    "T: install F"
+)]
+#[case::no_case("[each]\nx = []\n[target.T]", "T: getpid()")]
 fn mistakes_are_told_with_their_place(#[case] header: &str, #[case] steps: &str) {
     let name = std::thread::current().name().expect("tests have names").to_owned();
     let case = name.rsplit("case_").next().expect("it has a case").to_owned();
@@ -331,6 +339,21 @@ fn garbage_of_ten_megabytes_is_refused_at_once() {
         assert!(told.len() < 2000, "{}", told.len());
         assert!(told.contains("test.toml:1"), "{told}");
     }
+}
+
+#[test]
+fn deep_values_and_endless_parameters_are_refused() {
+    for deep in ["-", "["] {
+        let told = mistakes(&file("[target.T]", &format!("T: mkdir({})", deep.repeat(500_000))));
+        assert!(told.contains("deep in one another"), "{told}");
+    }
+    let ten = "[\"0\",\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]";
+    let each: String = ('a'..='i').map(|name| format!("{name} = {ten}\n")).collect();
+    let told = mistakes(&file(&format!("[each]\n{each}[target.T]"), "T: getpid()"));
+    assert!(told.contains("or too many"), "{told}");
+    let bad = "T: mkdri()\n".repeat(40_000);
+    let told = mistakes(&file("[target.T]", &bad));
+    assert!(told.ends_with("and 39980 more"), "{}", told.len());
 }
 
 #[test]

@@ -35,7 +35,9 @@ pub fn send_descriptor(socket: BorrowedFd<'_>, descriptor: BorrowedFd<'_>) -> Re
 /// The errno of recvmsg(2); `ENOBUFS` where more than one descriptor came.
 pub fn receive_descriptor(socket: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
     let mut data = [0];
-    let mut control = nix::cmsg_space!(i32);
+    // Room for as many as a message can have (SCM_MAX_FD): one that is cut
+    // off would leave descriptors that nobody owns.
+    let mut control = nix::cmsg_space!([i32; 253]);
     loop {
         let mut data = [IoSliceMut::new(&mut data)];
         let flags = MsgFlags::MSG_CMSG_CLOEXEC;
@@ -43,13 +45,15 @@ pub fn receive_descriptor(socket: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Err
             Err(Errno::EINTR) => {}
             Err(error) => return Err(error),
             Ok(message) => {
-                let found = message.cmsgs()?.find_map(|part| match part {
-                    ControlMessageOwned::ScmRights(numbers) => numbers.first().copied(),
-                    _ => None,
+                let numbers = message.cmsgs()?.flat_map(|part| match part {
+                    ControlMessageOwned::ScmRights(numbers) => numbers,
+                    _ => Vec::new(),
                 });
-                // SAFETY: the kernel has just made this descriptor for the
-                // caller, and nobody else has seen its number.
-                return Ok(found.map(|number| unsafe { OwnedFd::from_raw_fd(number) }));
+                // SAFETY: the kernel has just made these descriptors for the
+                // caller, and nobody else has seen their numbers.
+                let own = |number| unsafe { OwnedFd::from_raw_fd(number) };
+                let mut found: Vec<OwnedFd> = numbers.map(own).collect();
+                return if found.len() > 1 { Err(Errno::ENOBUFS) } else { Ok(found.pop()) };
             }
         }
     }

@@ -14,7 +14,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{demo, live};
+use crate::demo;
+use crate::live;
 use output::Output;
 
 /// Finds out what a Linux kernel really does when seccomp hands a system call

@@ -255,6 +255,10 @@ fn claims_text(text: &mut String, result: &SuiteResult<'_>, verbose: bool) {
         {
             let (major, minor) = fact.since;
             let _ = writeln!(text, "      since {major}.{minor}: {}", fact.summary);
+            let _ = writeln!(text, "      {}", fact.commit);
+        }
+        if let Some(note) = claim.note.as_ref().filter(|_| verbose) {
+            let _ = writeln!(text, "      {note}");
         }
     }
 }

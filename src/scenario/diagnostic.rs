@@ -57,14 +57,18 @@ pub struct Mistakes {
 /// line of megabytes.
 const LONGEST_LINE: usize = 200;
 
+/// Most mistakes of one file that are told at once.
+const MOST_TOLD: usize = 20;
+
 impl Mistakes {
     /// The messages as people read them, with the line and a caret; `colour`
     /// asks for terminal colours.
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-        let texts: Vec<String> = self
+        let mut texts: Vec<String> = self
             .diagnostics
             .iter()
+            .take(MOST_TOLD)
             .map(|diagnostic| {
                 let (excerpt, line, span) = self.excerpt(&diagnostic.span.0);
                 let mut annotation = AnnotationKind::Primary.span(span);
@@ -80,6 +84,9 @@ impl Mistakes {
                 renderer.render(&[group])
             })
             .collect();
+        if let Some(more) = self.diagnostics.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+            texts.push(format!("and {more} more"));
+        }
         texts.join("\n\n")
     }
 

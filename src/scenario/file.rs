@@ -15,7 +15,10 @@ use crate::filter::{Action, Rule, Rules, SyntaxError};
 use toml::Spanned;
 
 /// A scenario file larger than this is refused, in bytes.
-const LARGEST_FILE: usize = 1 << 20;
+pub const LARGEST_FILE: usize = 1 << 20;
+
+/// Most scenarios that one file gives.
+const MOST_CASES: usize = 256;
 
 /// Reads the scenarios of one file: one, or one for every combination of the
 /// parameters in its table `each`. `id` is what they are called (`theme/name`),
@@ -43,6 +46,13 @@ pub fn parse(id: &str, path: &str, source: &str) -> Result<Vec<Scenario>, Mistak
     if file.each.is_empty() {
         let scenario = Builder::build(id.to_owned(), file, source);
         return Ok(vec![scenario.map_err(|found| mistakes(source, found))?]);
+    }
+    let count = file.each.values().try_fold(1usize, |count, one| count.checked_mul(one.len()));
+    if !count.is_some_and(|count| (1..=MOST_CASES).contains(&count)) {
+        let at = source.find("[each]").unwrap_or(0);
+        let message = "the parameters give no case, or too many".to_owned();
+        let expected = format!("1 to {MOST_CASES} combinations");
+        return Err(mistakes(source, vec![Diagnostic::new(at..at + 1, message, expected)]));
     }
     combinations(&file.each)
         .into_iter()
@@ -126,6 +136,16 @@ impl Builder {
             actors,
             steps,
         };
+        // All that `&name` can stand for lies in one place.
+        let mut places: Vec<&str> = Vec::new();
+        for name in file.buffers.keys().chain(file.filter.keys()) {
+            builder.name(name);
+            if places.contains(&name.get_ref().as_str()) {
+                let message = format!("{:?} is already a name", name.get_ref());
+                builder.mistake(name.span(), message, "another name");
+            }
+            places.push(name.get_ref());
+        }
         if builder.found.is_empty() { Ok(scenario) } else { Err(builder.found) }
     }
 

@@ -378,7 +378,16 @@ impl<'s> Words<'_, '_, 's> {
                 Op::Signal { to: self.actor()?, signal: libc::SIGCONT, process: true }
             }
             Verb::Reap => Op::Reap(self.actor()?),
-            Verb::Delay => Op::Delay(self.resolver.constant(&self.operands[0])?.min(10_000)),
+            Verb::Delay => {
+                let placed = &self.operands[0];
+                let milliseconds = self.resolver.constant(placed)?;
+                if milliseconds > LONGEST_DELAY {
+                    let message = format!("a delay of {milliseconds} ms is too long");
+                    let expected = format!("at most {LONGEST_DELAY}");
+                    self.resolver.mistake(&placed.span, message, expected);
+                }
+                Op::Delay(milliseconds)
+            }
             Verb::Await => Op::Await(self.actor()?),
             Verb::State => Op::State(self.actor()?),
             Verb::Status => {
@@ -450,6 +459,9 @@ impl<'s> Words<'_, '_, 's> {
         })
     }
 }
+
+/// Longest delay, in milliseconds.
+const LONGEST_DELAY: u64 = 10_000;
 
 /// Most bytes that one step reads from memory.
 pub const LONGEST_READ: usize = 128;

@@ -3,7 +3,7 @@
 //! This module owns the language, both ways: a file is TOML outside and has
 //! its steps in a small language of lines inside. It knows nothing of how a
 //! step is carried out. [`Scenario`] is the text as a tree; [`Schedule`] is
-//! the same with every name resolved, as both worlds take it.
+//! the same with every name resolved, as it is run.
 
 pub mod arena;
 mod diagnostic;
@@ -22,7 +22,7 @@ mod verb;
 use std::collections::BTreeMap;
 
 pub use diagnostic::{Diagnostic, Mistakes, Span};
-pub use file::parse;
+pub use file::{LARGEST_FILE, parse};
 pub use lexer::Radix;
 pub use lower::LONGEST_READ;
 pub use schedule::*;

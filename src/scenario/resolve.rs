@@ -106,6 +106,17 @@ impl<'a> Resolver<'a> {
                     if thread { Origin::Thread(parent) } else { Origin::Fork(parent) };
             }
         }
+        for index in 0..scenario.actors.len() {
+            let starter = |at: &usize| match self.schedule.actors[*at].origin {
+                Origin::Start => None,
+                Origin::Fork(parent) | Origin::Thread(parent) => Some(parent.0),
+            };
+            if std::iter::successors(Some(index), starter).nth(scenario.actors.len()).is_some() {
+                let message = format!("{} is started by itself", scenario.actors[index].name);
+                self.schedule.actors[index].origin = Origin::Start;
+                self.mistake(&whole, message, "an actor that is there from the start");
+            }
+        }
         self.started =
             self.schedule.actors.iter().map(|actor| actor.origin == Origin::Start).collect();
         for (name, buffer) in &scenario.buffers {

@@ -1,5 +1,5 @@
-//! A scenario with every name resolved: one total order of steps, as both
-//! worlds take it.
+//! A scenario with every name resolved: one total order of steps, as
+//! the live world takes it.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ pub struct ActorId(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SlotId(pub usize);
 
-/// What both worlds run.
+/// What is run.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     /// Who takes part.

@@ -22,7 +22,7 @@ pub(super) fn parse_line(
         return Ok(None);
     }
     let end = base + line.trim_end().len();
-    let mut reader = Reader { words: &words, at: 0, end };
+    let mut reader = Reader { words: &words, at: 0, end, depth: 0 };
     let span = reader.span();
     let mut label = None;
     let mut actor = None;
@@ -113,7 +113,12 @@ struct Reader<'a> {
     words: &'a [PlacedToken],
     at: usize,
     end: usize,
+    /// How many values the next one is inside of.
+    depth: usize,
 }
+
+/// Values stand at most so deep in one another.
+const DEEPEST: usize = 16;
 
 impl<'a> Reader<'a> {
     fn peek(&self) -> Option<&'a Token> {
@@ -334,6 +339,17 @@ impl<'a> Reader<'a> {
     }
 
     fn single(&mut self) -> Result<Value, Diagnostic> {
+        if self.depth == DEEPEST {
+            let message = format!("values stand more than {DEEPEST} deep in one another");
+            return Err(Diagnostic::new(self.span(), message, "a simpler value"));
+        }
+        self.depth += 1;
+        let value = self.value_at_this_depth();
+        self.depth -= 1;
+        value
+    }
+
+    fn value_at_this_depth(&mut self) -> Result<Value, Diagnostic> {
         const EXPECTED: &str = "a value: a number, a constant, a name, a string, [words], &name";
         let Some((token, place)) = self.next() else {
             self.at -= 1;
@@ -443,7 +459,7 @@ fn one_edit_apart(a: &str, b: &str) -> bool {
 /// Reads a value that stands alone, such as a handler's flags.
 pub(super) fn parse_value(text: &str, base: usize) -> Result<Value, Diagnostic> {
     let words = tokens(text, base)?;
-    let mut reader = Reader { words: &words, at: 0, end: base + text.len() };
+    let mut reader = Reader { words: &words, at: 0, end: base + text.len(), depth: 0 };
     let value = reader.value()?;
     match reader.peek() {
         None => Ok(value),

@@ -2,6 +2,7 @@
 //! that a user names.
 
 use std::borrow::Cow;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
@@ -9,7 +10,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::claim::{self, ClaimError, Document};
-use crate::scenario::{self, Mistakes, Scenario};
+use crate::scenario::{self, LARGEST_FILE, Mistakes, Scenario};
 use crate::verdict::StoredTrace;
 
 static SCENARIOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
@@ -158,7 +159,10 @@ impl Catalogue {
     fn read(&self, path: &Path) -> Result<SourceFile, CatalogueError> {
         let shown = path.display().to_string();
         let unreadable = |error| CatalogueError::Unreadable { path: shown.clone(), error };
-        let bytes = std::fs::read(path).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(LARGEST_FILE as u64 + 1).read_to_end(&mut bytes))
+            .map_err(unreadable)?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let id = id_of(path);
         let known = self.files.iter().find(|file| file.id == id);
@@ -198,7 +202,7 @@ impl Catalogue {
             }
         }
         match found.iter().position(|found| !found) {
-            Some(index) if selection.theme.is_none() => {
+            Some(index) => {
                 let wanted = selection.wanted[index].clone();
                 let near = self.near(&wanted);
                 Err(CatalogueError::Unknown { wanted, near })

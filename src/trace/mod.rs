@@ -1,6 +1,6 @@
 //! What was seen: outcomes as data, with everything accidental taken out.
 //!
-//! Both worlds speak this. Two traces are equal exactly when the behaviour
+//! Worlds speak this. Two traces are equal exactly when the behaviour
 //! is: process ids are actors' names, ids of notifications count from the
 //! first one on their listener, addresses are the names of what lies there,
 //! and there are no times.
@@ -8,9 +8,6 @@
 mod text;
 
 use serde::{Deserialize, Serialize};
-
-/// The version of the stored form of a trace.
-pub const FORMAT: u32 = 1;
 
 /// What happened in one run of a scenario, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

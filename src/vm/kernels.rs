@@ -51,7 +51,7 @@ pub enum KernelsError {
         near: String,
     },
     /// A package has no kernel in it.
-    #[error("{0} holds no kernel image")]
+    #[error("no kernel image: {0}")]
     NoImage(String),
 }
 
@@ -187,6 +187,9 @@ impl Archive {
 
     fn kernel_at(&self, path: &Path) -> Result<KernelImage, KernelsError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !path.exists() {
+            return Err(KernelsError::NoImage(format!("{}: No such file", path.display())));
+        }
         if path.extension().is_some_and(|extension| extension == "deb") {
             let image = self.cache.join("kernels").join(name.trim_end_matches(".deb"));
             self.extract(path, &image)?
