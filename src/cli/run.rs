@@ -84,6 +84,11 @@ impl RunArguments {
         Selection { wanted: self.wanted.clone(), theme: self.theme.clone() }
     }
 
+    /// Whether a number of workers was asked for.
+    pub fn has_jobs(&self) -> bool {
+        self.jobs.is_some()
+    }
+
     /// How often.
     pub fn repeat(&self) -> usize {
         self.repeat as usize

@@ -19,13 +19,14 @@ pub struct RunRecord {
     pub tool: String,
     /// The kernel that was run on.
     pub kernel: Kernel,
-    /// The user id that the command ran as.
+    /// The user id that the scenarios ran as; in a guest, root.
     pub user: u32,
     /// How often each case was run.
     pub repeat: usize,
     /// What random choices began from. Exact schedules make none.
     pub seed: u64,
-    /// Facts as they were seen, by name.
+    /// Facts by name: as they were seen, and by the release where no scenario of
+    /// this run decides.
     pub facts: BTreeMap<String, bool>,
     /// The cases.
     pub cases: Vec<CaseRecord>,
@@ -73,7 +74,7 @@ impl RunRecord {
             format: Self::FORMAT,
             tool: env!("CARGO_PKG_VERSION").to_owned(),
             kernel: result.kernel.clone(),
-            user: nix::unistd::getuid().as_raw(),
+            user: result.user,
             repeat,
             seed: 0,
             facts: result.observed.iter().map(|(id, holds)| (id.to_owned(), holds)).collect(),

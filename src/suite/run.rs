@@ -33,6 +33,8 @@ impl CaseResult<'_> {
 pub struct SuiteResult<'c> {
     /// Which kernel it was.
     pub kernel: Kernel,
+    /// The user id that it ran as.
+    pub user: u32,
     /// Facts by the kernel's version.
     pub by_version: Profile,
     /// Facts as they were seen, and by the version where nothing decided.
@@ -77,9 +79,15 @@ impl<'c> Collected<'c> {
         });
     }
 
-    /// Judges what was seen on a kernel: `missing` says why a case that never
+    /// Judges what was seen on a kernel, as a user: `missing` says why a case that never
     /// ran has no result.
-    pub fn judge(self, catalogue: &'c Catalogue, kernel: Kernel, missing: &str) -> SuiteResult<'c> {
+    pub fn judge(
+        self,
+        catalogue: &'c Catalogue,
+        kernel: Kernel,
+        user: u32,
+        missing: &str,
+    ) -> SuiteResult<'c> {
         let by_version = kernel.upstream().map_or_else(Profile::default, Profile::of);
         let results: Vec<CaseResult<'c>> = self
             .cases
@@ -105,7 +113,7 @@ impl<'c> Collected<'c> {
             result.and_then(CaseResult::decisive)
         });
         let claims = claims(catalogue, &results, &observed);
-        SuiteResult { kernel, by_version, observed, cases: results, claims }
+        SuiteResult { kernel, user, by_version, observed, cases: results, claims }
     }
 }
 
@@ -179,7 +187,8 @@ pub fn run<'c>(
         done += 1;
         progress(done);
     })?;
-    Ok(collected.judge(catalogue, kernel, "it was never run"))
+    let user = nix::unistd::getuid().as_raw();
+    Ok(collected.judge(catalogue, kernel, user, "it was never run"))
 }
 
 /// What the runs of one case have given so far.
