@@ -111,6 +111,14 @@ fn workers(scratch: &Path) -> Vec<i32> {
         .collect()
 }
 
+/// Waits for a worker to be there.
+fn first_worker(scratch: &Path, command: &mut Child) {
+    while workers(scratch).is_empty() {
+        assert!(command.try_wait().expect("it is ours").is_none(), "it ended without a worker");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn nothing_outlives_a_killed_command() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -141,13 +149,21 @@ fn nothing_outlives_a_killed_worker() {
     let mut struck = 0;
     for number in 0..30 {
         let mut command = start(&scratch, &scenario);
-        let_run(20 + number * 4);
-        for worker in workers(&scratch) {
-            struck += usize::from(kill(Pid::from_raw(worker), Signal::SIGKILL).is_ok());
+        first_worker(&scratch, &mut command);
+        let_run(number * 4);
+        // A worker may be on its way: strike when there is one.
+        let mut hit = 0;
+        while hit == 0 {
+            for worker in workers(&scratch) {
+                hit += usize::from(kill(Pid::from_raw(worker), Signal::SIGKILL).is_ok());
+            }
+            let ended = command.try_wait().expect("it is ours");
+            assert!(hit > 0 || ended.is_none(), "it ended before it could be struck");
         }
+        struck += hit;
         let status: ExitStatus = command.wait().expect("it ends");
         // A run without a result is told, and is no finding.
-        assert_eq!(status.code(), Some(3), "worker killed after {} ms", 20 + number * 4);
+        assert_eq!(status.code(), Some(3), "worker killed after {} ms", number * 4);
         assert_nothing_left(&scratch, "after a killed worker");
     }
     assert!(struck >= 30, "only {struck} workers were struck");
