@@ -90,7 +90,6 @@ impl<'a> Resolver<'a> {
         for actor in &scenario.actors {
             self.schedule.actors.push(Participant {
                 name: actor.name.clone(),
-                role: actor.role,
                 origin: Origin::Start,
                 user: actor.user,
                 no_capabilities: actor.no_capabilities,

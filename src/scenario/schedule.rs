@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::arena::Arena;
 use super::value::Field;
-use super::{Entry, Namespace, Need, Policy, Role, Transfer};
+use super::{Entry, Namespace, Need, Policy, Transfer};
 use crate::bpf::Program;
 
 /// An actor, by its place in [`Schedule::actors`].
@@ -42,8 +42,6 @@ pub struct Schedule {
 pub struct Participant {
     /// Its name.
     pub name: String,
-    /// Its part.
-    pub role: Role,
     /// How it comes to be.
     pub origin: Origin,
     /// User and group id to run as, without capabilities.

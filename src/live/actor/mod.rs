@@ -110,13 +110,7 @@ impl Player {
         // The worker has told the others' numbers as it sees them.
         let tid = sys(libc::SYS_gettid, [0; 6]) as i32;
         let _ = self.area().tid.compare_exchange(0, tid, Ordering::AcqRel, Ordering::Acquire);
-        // One byte says that the actor is there.
-        self.area().phase.store(IDLE, Ordering::Release);
-        self.tell();
-        loop {
-            let turn = self.next_turn();
-            self.take_turn(turn);
-        }
+        self.serve()
     }
 
     /// Goes on after execve(2): the act that called it has succeeded.
@@ -127,6 +121,11 @@ impl Player {
         if let Some(turn) = turn {
             self.acts(act + 1..turn.acts.end);
         }
+        self.serve()
+    }
+
+    /// Says that the actor is there, and takes turns until it is told to end.
+    fn serve(self) -> ! {
         self.area().phase.store(IDLE, Ordering::Release);
         self.tell();
         loop {
@@ -183,7 +182,7 @@ impl Player {
         for index in acts {
             let Some(act) = self.stage.schedule.acts.get(index) else { return };
             self.area().phase.store(ACTING + index as u32, Ordering::Release);
-            let reply = self.perform(index, &act.op, act.binds);
+            let reply = self.perform(&act.op, act.binds);
             let record = Record { words: reply.words, ..Record::done(index, reply.raw) };
             self.area().write(&record);
         }
@@ -251,7 +250,7 @@ impl Player {
         address
     }
 
-    fn perform(&self, index: usize, op: &Op, binds: Option<SlotId>) -> Reply {
+    fn perform(&self, op: &Op, binds: Option<SlotId>) -> Reply {
         match *op {
             Op::Call { entry, number, args } => {
                 let args = args.map(|arg| self.value(arg));
@@ -274,7 +273,7 @@ impl Player {
             Op::Load { address, len, .. } => read_back(0, address, len),
             Op::Fork(actor) => self.fork(actor).into(),
             Op::Thread(actor) => self.thread(actor).into(),
-            Op::Exec => self.exec(index).into(),
+            Op::Exec => self.exec().into(),
             Op::Pass(fd) => self.pass(self.value(fd)).into(),
             Op::Take { slot, from, via } => {
                 let raw = self.take(slot, from, via);

@@ -41,7 +41,7 @@ impl Player {
     }
 
     /// Executes the tool itself: `unotify-lab __actor MEMORY ACTOR`.
-    pub(super) fn exec(&self, _act: usize) -> i64 {
+    pub(super) fn exec(&self) -> i64 {
         let base = desk(self.me.0);
         let mut at = base + 64;
         let mut words = [0u64; 5];
