@@ -288,12 +288,11 @@ fn delay(listener: &Listener, id: u64, seconds: u32) -> Result<(), DemoError> {
     if !check(listener, id)? {
         return Ok(());
     }
-    say(&format!("\tS: waiting {seconds} s:"))?;
     for left in (1..=seconds).rev() {
-        say(&format!(" {left}"))?;
+        // A line at once: what the target says meanwhile stays whole, too.
+        say(&format!("\tS: waiting {left} s\n"))?;
         sleep(Duration::from_secs(1));
     }
-    say("\n")?;
     check(listener, id).map(drop)
 }
 
