@@ -11,12 +11,19 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("scenario", &["abi", "bpf", "filter"]),
     ("profile", &[]),
     ("claim", &[]),
+    ("model", &["abi", "bpf", "filter", "profile", "scenario", "trace"]),
     ("live", &["abi", "bpf", "filter", "scenario", "trace"]),
-    ("verdict", &["claim", "profile", "trace"]),
-    ("suite", &["claim", "live", "profile", "scenario", "trace", "verdict"]),
+    ("verdict", &["claim", "model", "profile", "trace"]),
+    ("suite", &["claim", "live", "model", "profile", "scenario", "trace", "verdict"]),
     ("vm", &["live", "suite"]),
     ("demo", &["abi", "filter"]),
-    ("cli", &["claim", "demo", "live", "profile", "scenario", "suite", "trace", "verdict", "vm"]),
+    (
+        "cli",
+        &[
+            "claim", "demo", "live", "model", "profile", "scenario", "suite", "trace", "verdict",
+            "vm",
+        ],
+    ),
 ];
 
 /// Modules in which `unsafe` may stand, as files or folders of `src`.

@@ -47,7 +47,8 @@ fn the_whole_catalogue_conforms_and_its_record_reads_back() {
         let fine = !case.verdict.is_finding() && !case.verdict.is_trouble();
         assert!(fine, "{}: {:?}", case.scenario, case.verdict);
         assert_eq!(case.hash.len(), 64);
-        assert_eq!(case.trace.is_none(), matches!(case.verdict, Verdict::Skipped(_)));
+        let seen = case.trace.is_some() || !case.ways.is_empty();
+        assert_eq!(seen, !matches!(case.verdict, Verdict::Skipped(_)));
     }
     let conforms =
         |verdict: &Verdict| matches!(verdict, Verdict::Conforms | Verdict::Backported(_));
@@ -85,7 +86,8 @@ fn an_ordinary_user_can_run_the_catalogue() {
             ),
         }
     }
-    let ran = record.cases.iter().filter(|case| case.trace.is_some()).count();
+    let ran = record.cases.iter().filter(|case| case.trace.is_some() || !case.ways.is_empty());
+    let ran = ran.count();
     assert!(ran * 10 >= record.cases.len() * 8, "only {ran} of {} ran", record.cases.len());
 }
 
@@ -105,7 +107,7 @@ fn runs_that_differ_are_a_finding() {
     assert!(told.contains("two runs differ at line 2"), "{told}");
     let once = lab(&["run", path.to_str().expect("it is text")]);
     assert_eq!(once.status.code(), Some(0));
-    assert!(text(&once.stdout).contains("1 not judged"));
+    assert!(text(&once.stdout).contains("1 conforming"), "the model allows anything there");
 }
 
 #[rstest]

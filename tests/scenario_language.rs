@@ -105,9 +105,11 @@ fn step() -> impl Strategy<Value = Step> {
         .prop_map(|(actor, operations)| (Some(actor), operations));
     let by_director = prop::collection::vec(operation(Who::Director), 1..3)
         .prop_map(|operations| (None, operations));
-    prop_oneof![3 => by_actor, 1 => by_director].prop_map(|(actor, operations)| Step {
+    let by = prop_oneof![3 => by_actor, 1 => by_director];
+    (by, any::<bool>()).prop_map(|((actor, operations), together)| Step {
         actor,
         operations,
+        together,
         span: Span::default(),
     })
 }
@@ -324,6 +326,12 @@ fn mistakes(text: &str) -> String {
     "T: install F"
 )]
 #[case::no_case("[each]\nx = []\n[target.T]", "T: getpid()")]
+#[case::race_with_nothing(STAGE, "| T: getpid()")]
+#[case::race_of_one(STAGE, "T: getpid()\n| T: getpid()")]
+#[case::race_of_the_harness(STAGE, "T: getpid()\n| delay 3")]
+#[case::race_after_the_harness(STAGE, "delay 3\n| T: getpid()")]
+#[case::no_window(STAGE, "in pending: T: getpid()")]
+#[case::unknown_window("[each]\nwindow = [\"pending\"]\n[target.T]", "in received: T: getpid()")]
 fn mistakes_are_told_with_their_place(#[case] header: &str, #[case] steps: &str) {
     let name = std::thread::current().name().expect("tests have names").to_owned();
     let case = name.rsplit("case_").next().expect("it has a case").to_owned();

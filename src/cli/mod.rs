@@ -5,6 +5,7 @@ mod check;
 mod diff;
 mod kernels;
 mod list;
+mod model;
 mod output;
 mod run;
 mod show;
@@ -55,6 +56,8 @@ enum Command {
     Kernels(kernels::KernelsArguments),
     /// List the scenarios of the catalogue
     List(list::ListArguments),
+    /// Predict what scenarios show on a kernel, without running them
+    Model(model::ModelArguments),
     /// Show a scenario: its script, its filters disassembled, its schedule
     Show(show::ShowArguments),
     /// Check scenario files without running them
@@ -120,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Diff(arguments) => diff::run(&arguments, &mut output),
         Command::Kernels(arguments) => kernels::kernels(&arguments, &mut output),
         Command::List(arguments) => list::list(&arguments, &mut output),
+        Command::Model(arguments) => model::model(&arguments, &mut output),
         Command::Show(arguments) => show::show(&arguments, &mut output),
         Command::Check(arguments) => check::check(&arguments, &mut output),
         Command::Demo(options) => return demo::run(&options),

@@ -11,8 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::output::{Output, style};
 use super::{End, Failure};
 use crate::live::Pool;
-use crate::profile::{self, Profile};
-use crate::suite::{self, CaseResult, Catalogue, Kernel, RunRecord, Selection, SuiteResult};
+use crate::profile::{self, Profile, Release};
+use crate::suite::{self, CaseResult, Catalogue, Kernel, Plan, RunRecord, Selection, SuiteResult};
 use crate::verdict::{Standing, Verdict};
 
 /// What to run, and how.
@@ -32,6 +32,12 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
+    /// What delays in races are drawn from
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Judge by the facts of this Linux release instead of the running one's
+    #[arg(long, value_name = "RELEASE")]
+    profile: Option<Release>,
     /// Form of the result
     #[arg(long, value_enum, default_value_t = Format::Pretty)]
     format: Format,
@@ -66,8 +72,9 @@ pub(super) fn run(arguments: &RunArguments, output: &mut Output) -> Result<End, 
     );
     let kernel = Kernel::running().map_err(|error| Failure::Harness(error.to_string()))?;
     let pool = Pool::new(jobs, None).map_err(|error| Failure::Harness(error.to_string()))?;
-    let bar = progress_bar(cases.len() * arguments.repeat());
-    let result = suite::run(&catalogue, &cases, kernel, &pool, arguments.repeat(), |done| {
+    let (profile, plan) = (arguments.profile, arguments.plan());
+    let bar = progress_bar(plan.runs(&cases));
+    let result = suite::run(&catalogue, &cases, kernel, profile, &pool, plan, |done| {
         bar.set_position(done as u64);
     })
     .map_err(|error| Failure::Harness(error.to_string()))?;
@@ -84,14 +91,19 @@ impl RunArguments {
         Selection { wanted: self.wanted.clone(), theme: self.theme.clone() }
     }
 
+    /// The release to judge by, if it is another than the kernel's.
+    pub fn profile(&self) -> Option<Release> {
+        self.profile
+    }
+
     /// Whether a number of workers was asked for.
     pub fn has_jobs(&self) -> bool {
         self.jobs.is_some()
     }
 
     /// How often.
-    pub fn repeat(&self) -> usize {
-        self.repeat as usize
+    pub fn plan(&self) -> Plan {
+        Plan { repeat: self.repeat as usize, seed: self.seed }
     }
 
     /// The file for the result, opened before anything is run; what it holds
@@ -117,7 +129,7 @@ pub(super) fn tell(
     let text = match arguments.format {
         Format::Pretty => pretty(result, arguments.verbose),
         Format::Json => {
-            let record = RunRecord::of(result, arguments.repeat());
+            let record = RunRecord::of(result, arguments.plan());
             serde_json::to_string_pretty(&record).expect("a record is plain data") + "\n"
         }
     };
@@ -208,6 +220,7 @@ fn case_text(text: &mut String, case: &CaseResult<'_>, verbose: bool) {
             difference.expected,
             difference.seen
         ),
+        Verdict::Refused(refusal) => format!("{}diverges{}: {refusal}", style::BAD, reset()),
         Verdict::Unstable(difference) => format!(
             "{}two runs differ{} at line {}\n    once:  {}\n    again: {}",
             style::BAD,
@@ -228,6 +241,24 @@ fn case_text(text: &mut String, case: &CaseResult<'_>, verbose: bool) {
         }
         text.push('\n');
     }
+    if verbose && !case.ways.is_empty() {
+        ways_text(text, case);
+    }
+}
+
+/// The ways in which a race went, as a histogram of the outcomes that differ.
+fn ways_text(text: &mut String, case: &CaseResult<'_>) {
+    let total: usize = case.ways.iter().map(|way| way.count).sum();
+    let _ = writeln!(text, "    {total} runs");
+    for (way, difference) in case.ways.iter().zip(suite::differences(&case.ways)) {
+        let frequency = match way.count {
+            0 => "never",
+            count if count == total => "always",
+            _ => "sometimes",
+        };
+        let _ = writeln!(text, "    {:>7}  {frequency:9}  {difference}", way.count);
+    }
+    text.push('\n');
 }
 
 fn claims_text(text: &mut String, result: &SuiteResult<'_>, verbose: bool) {
@@ -273,7 +304,7 @@ fn facts_text(text: &mut String, result: &SuiteResult<'_>) {
     for (id, holds) in result.observed.iter() {
         if result.by_version.holds(id) != Some(holds) && result.by_version != Profile::default() {
             let word = if holds { "holds" } else { "does not hold" };
-            let release = result.kernel.upstream().map(|release| release.to_string());
+            let release = result.release.map(|release| release.to_string());
             let _ = writeln!(
                 text,
                 "\n{}fact{} {id} {word} here, unlike in Linux {}",

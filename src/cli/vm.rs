@@ -68,8 +68,8 @@ pub(super) fn run(arguments: &VmRunArguments, output: &mut Output) -> Result<End
         Accelerate::Tcg => Accelerator::Emulation,
     };
     let machine = Machine { memory: arguments.memory, cpus: arguments.cpus, accelerator };
-    let jobs = jobs(&cases, arguments.run.repeat());
-    let mut collected = Collected::new(&cases);
+    let jobs = jobs(&cases, arguments.run.plan());
+    let mut collected = Collected::new(&cases, arguments.run.plan());
     let bar = run::progress_bar(jobs.len());
     let guest = vm::run(&image.path, executable, machine, &jobs, |job, result| {
         collected.add(job, result);
@@ -81,7 +81,7 @@ pub(super) fn run(arguments: &VmRunArguments, output: &mut Output) -> Result<End
     }
     let missing = "the guest ended before it was run";
     // Everything in a guest is root's.
-    let result = collected.judge(&catalogue, guest.kernel, 0, missing);
+    let result = collected.judge(&catalogue, guest.kernel, 0, arguments.run.profile(), missing);
     run::tell(&result, &arguments.run, file, output)
 }
 

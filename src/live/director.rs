@@ -24,8 +24,12 @@ use crate::trace::{Event, Outcome, Trace};
 /// only bounds a failure: nothing is concluded from the time that passes.
 const LONGEST_TURN: Duration = Duration::from_secs(20);
 
-/// Runs a schedule once.
-pub(super) fn run(schedule: Schedule, text: &[u8], scratch: &Path) -> RunResult {
+/// How long the director waits for those whose turns begin together. It proves
+/// nothing: the later they come, the tamer is the race.
+const LONGEST_AT_GATE: Duration = Duration::from_millis(1);
+
+/// Runs a schedule once; `seed` says how those that race are delayed.
+pub(super) fn run(schedule: Schedule, text: &[u8], scratch: &Path, seed: u64) -> RunResult {
     let set = match Set::new(schedule, text, scratch) {
         Ok(set) => set,
         Err(trouble) => {
@@ -33,7 +37,7 @@ pub(super) fn run(schedule: Schedule, text: &[u8], scratch: &Path) -> RunResult 
             return RunResult::Fault(trouble.to_string());
         }
     };
-    let mut director = Director::new(&set);
+    let mut director = Director::new(&set, seed);
     let outcome = director.play();
     let trace = Trace { events: std::mem::take(&mut director.events) };
     drop(director);
@@ -67,10 +71,12 @@ struct Director<'s> {
     blocked: Vec<Option<usize>>,
     observer: Observer<'s>,
     events: Vec<Event>,
+    /// What delays in races are drawn from.
+    random: fastrand::Rng,
 }
 
 impl<'s> Director<'s> {
-    fn new(set: &'s Set) -> Self {
+    fn new(set: &'s Set, seed: u64) -> Self {
         let schedule = &set.stage.schedule;
         let actors = schedule.actors.len();
         Director {
@@ -81,6 +87,7 @@ impl<'s> Director<'s> {
             blocked: vec![None; actors],
             observer: Observer::new(schedule, &set.stage.shared),
             events: Vec::new(),
+            random: fastrand::Rng::with_seed(seed),
         }
     }
 
@@ -95,17 +102,21 @@ impl<'s> Director<'s> {
                 return Err(Trouble::Harness(format!("preparing {name}: {error}")));
             }
         }
-        self.changes(None);
-        for number in 0..self.schedule.turns.len() {
-            let turn = self.schedule.turns[number].clone();
-            match turn.by {
-                Some(actor) => self.turn_of(actor, number, &turn)?,
-                None => {
-                    for act in turn.acts.clone() {
-                        self.direct(act)?;
+        self.changes(&[]);
+        let mut first = 0;
+        for group in self.schedule.groups() {
+            match group {
+                [turn] => match turn.by {
+                    Some(actor) => self.turn_of(actor, first, turn)?,
+                    None => {
+                        for act in turn.acts.clone() {
+                            self.direct(act)?;
+                        }
                     }
-                }
+                },
+                several => self.race(first, several)?,
             }
+            first += group.len();
         }
         match self.observer.overflowed() {
             Some(name) => Err(Trouble::Inconclusive(format!("{name} saw more than can be kept"))),
@@ -120,6 +131,13 @@ impl<'s> Director<'s> {
             }
             return Ok(());
         }
+        self.give_turn(actor, number, turn)?;
+        self.settle()?;
+        self.changes(&[actor]);
+        Ok(())
+    }
+
+    fn give_turn(&self, actor: ActorId, number: usize, turn: &Turn) -> Result<(), Trouble> {
         let area = &self.set.stage.shared.actors[actor.0];
         if area.phase.load(Ordering::Acquire) == super::shared::SPINNING {
             // From now on it acts, whether it has noticed yet or not.
@@ -129,9 +147,64 @@ impl<'s> Director<'s> {
             let pipe = self.set.control[actor.0].as_fd();
             nix::unistd::write(pipe, &(number as u32).to_ne_bytes())?;
         }
-        self.settle()?;
-        self.changes(Some(actor));
         Ok(())
+    }
+
+    /// Has several turns begin at once, each after a delay of its own that is
+    /// drawn from the run's seed. What the harness does itself is told at its
+    /// place, and what became of the others in the order of the script.
+    fn race(&mut self, first: usize, turns: &[Turn]) -> Result<(), Trouble> {
+        let shared = &self.set.stage.shared;
+        shared.gate.arrived.store(0, Ordering::Release);
+        shared.gate.open.store(0, Ordering::Release);
+        let mut actors = Vec::new();
+        for (index, turn) in turns.iter().enumerate() {
+            let Some(actor) = turn.by else { continue };
+            if let Some(reason) = self.unable(actor) {
+                for act in turn.acts.clone() {
+                    self.note(Some(act), Some(actor), Outcome::NotRun(reason.clone()));
+                }
+                continue;
+            }
+            let delay = self.draw_delay();
+            shared.actors[actor.0].delay.store(delay, Ordering::Release);
+            self.give_turn(actor, first + index, turn)?;
+            actors.push(actor);
+        }
+        let patience = Instant::now() + LONGEST_AT_GATE;
+        while shared.gate.arrived.load(Ordering::Acquire) < actors.len() as u32
+            && Instant::now() < patience
+        {
+            std::thread::yield_now();
+        }
+        let own = turns.iter().filter(|turn| turn.by.is_none());
+        let own: Vec<usize> = own.flat_map(|turn| turn.acts.clone()).collect();
+        let delay = self.draw_delay();
+        shared.gate.open.store(1, Ordering::Release);
+        let mut told = Vec::new();
+        if !own.is_empty() {
+            for _ in 0..delay {
+                std::hint::spin_loop();
+            }
+        }
+        for act in own {
+            let Op::Signal { to, signal, process } = self.schedule.acts[act].op else {
+                return Err(Trouble::Harness("only signals are sent in a race".to_owned()));
+            };
+            told.push((act, self.signal(to, signal, process)));
+        }
+        for (act, outcome) in told {
+            self.note(Some(act), None, outcome);
+        }
+        self.settle()?;
+        self.changes(&actors);
+        Ok(())
+    }
+
+    /// How long somebody waits at the gate: mostly short, as the windows are.
+    fn draw_delay(&mut self) -> u32 {
+        let random = self.random.u32(..);
+        (random >> 8) % (1 << (random % 13))
     }
 
     /// Why an actor cannot take a turn.
@@ -257,10 +330,10 @@ impl<'s> Director<'s> {
     }
 
     /// Notes what has changed: first for whoever acted, then for the others.
-    fn changes(&mut self, acting: Option<ActorId>) {
+    fn changes(&mut self, acting: &[ActorId]) {
         let all = (0..self.schedule.actors.len()).map(ActorId);
-        let others = all.filter(|actor| Some(*actor) != acting);
-        let order: Vec<ActorId> = acting.into_iter().chain(others).collect();
+        let others = all.filter(|actor| !acting.contains(actor));
+        let order: Vec<ActorId> = acting.iter().copied().chain(others).collect();
         for actor in order {
             self.changes_of(actor);
         }
@@ -351,7 +424,7 @@ impl<'s> Director<'s> {
         };
         self.note(Some(act), None, outcome);
         self.settle()?;
-        self.changes(None);
+        self.changes(&[]);
         Ok(())
     }
 

@@ -268,19 +268,10 @@ fn handler_run(record: &Record) -> HandlerRun {
     HandlerRun { signal, info }
 }
 
-/// Bytes as text up to the first NUL, or as little-endian numbers.
+/// The first `len` bytes of words, as they were read.
 fn read(words: &[u64], len: usize, unit: u8) -> Outcome {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).take(len).collect();
-    if unit == 1 {
-        let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-        return Outcome::Text(text.escape_ascii().to_string());
-    }
-    let numbers = bytes.chunks_exact(usize::from(unit)).map(|chunk| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        i64::from_le_bytes(word)
-    });
-    Outcome::Numbers(numbers.collect())
+    Outcome::read(&bytes, unit)
 }
 
 fn waited(status: i32) -> Wait {

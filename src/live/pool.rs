@@ -33,6 +33,9 @@ pub struct Job {
     pub id: String,
     /// The file's text.
     pub source: String,
+    /// What delays in races are drawn from; another for each run.
+    #[serde(default)]
+    pub seed: u64,
 }
 
 /// What keeps workers from being had.

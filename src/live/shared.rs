@@ -26,8 +26,19 @@ const RECORD_WORDS: usize = LONGEST_READ / 8;
 /// The layout of the shared memory.
 #[repr(C)]
 pub(super) struct Shared {
+    /// Where actors whose turns begin together wait for each other.
+    pub gate: Gate,
     pub actors: [ActorArea; MOST_ACTORS],
     slots: [SlotArea; MOST_SLOTS],
+}
+
+/// A gate that lets all through at once.
+#[repr(C)]
+pub(super) struct Gate {
+    /// How many have come to it.
+    pub arrived: AtomicU32,
+    /// Whether they may go on.
+    pub open: AtomicU32,
 }
 
 /// What one actor tells.
@@ -39,6 +50,8 @@ pub(super) struct ActorArea {
     pub phase: AtomicU32,
     /// The turn that a spinning actor is to take next, plus 1.
     pub go: AtomicU32,
+    /// How long it waits at an open gate, in rounds of a loop.
+    pub delay: AtomicU32,
     /// Goes up while a spinning actor goes round.
     pub beat: AtomicU32,
     /// What went wrong in its preparation, as an errno; 0 for nothing.

@@ -79,7 +79,7 @@ fn run(job: &Job, scratch: &Path) -> RunResult {
     // Actors of any user begin there.
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     let _ = std::fs::set_permissions(scratch, open);
-    let result = director::run(schedule, &text, scratch);
+    let result = director::run(schedule, &text, scratch, job.seed);
     match std::fs::remove_dir_all(scratch) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             RunResult::Fault(format!("{}: {error}", scratch.display()))
@@ -89,7 +89,7 @@ fn run(job: &Job, scratch: &Path) -> RunResult {
 }
 
 fn find(job: &Job) -> Result<Scenario, String> {
-    let Job { file, id, source } = job;
+    let Job { file, id, source, seed: _ } = job;
     scenario::parse(file, file, source)
         .map_err(|mistakes| mistakes.to_string())?
         .into_iter()

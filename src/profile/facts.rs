@@ -166,6 +166,20 @@ pub static FACTS: &[Fact] = &[
         decided_by: decided("data/uprobe-is-not-filtered", "probe", "E*", "killed by SIGSYS"),
     },
     Fact {
+        id: "wait-killable-reply-wins",
+        summary: "With WAIT_KILLABLE_RECV a reply counts although a signal came before the target noticed it",
+        since: (6, 18),
+        stable: &[((6, 1), 156), ((6, 12), 53)],
+        commit: "seccomp: Fix a race with WAIT_KILLABLE_RECV if the tracer replies too fast",
+        // A race shows only that it does not hold.
+        decided_by: decided(
+            "races/wait-killable-reply[handler=0]",
+            "reply+call",
+            "",
+            "ok; blocks, EINTR",
+        ),
+    },
+    Fact {
         id: "tsync-reaches-ptrace-entry-stop",
         summary: "A filter that TSYNC puts on a thread in a ptrace stop at a call's entry applies to that call",
         since: (7, 2),

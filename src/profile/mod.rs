@@ -37,9 +37,10 @@ pub struct Fact {
 pub struct Decision {
     /// A scenario's id.
     pub scenario: &'static str,
-    /// A label in it.
+    /// A label in it, or several, joined by `+`.
     pub step: &'static str,
-    /// The pattern of outcomes that means that the fact holds.
+    /// The pattern of outcomes that means that the fact holds; those of several
+    /// steps are joined by `; `.
     pub holds: &'static str,
     /// The pattern that means that it does not.
     pub fails: &'static str,

@@ -99,10 +99,16 @@ impl Arena {
         Some((region.address, region.len))
     }
 
+    /// What begins at an address: what a scenario calls it, and its size in
+    /// bytes.
+    pub fn region(&self, address: u64) -> Option<(&str, usize)> {
+        let region = self.regions.iter().find(|region| region.address == address)?;
+        Some((&region.name, region.len))
+    }
+
     /// What a scenario calls an address, if it is the start of something that
     /// the arena holds.
     pub fn name_of(&self, address: u64) -> Option<&str> {
-        let region = self.regions.iter().find(|region| region.address == address)?;
-        Some(&region.name)
+        self.region(address).map(|(name, _)| name)
     }
 }

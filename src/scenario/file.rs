@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::str::FromStr;
 
+use super::cases::{self, MOST_CASES, WINDOW, combinations, substitute, window_of};
 use super::diagnostic::{Diagnostic, Mistakes, floor_boundary};
-use super::raw::{Many, RawActor, RawBuffer, RawEntry, RawFile, RawFilter, RawRule};
+use super::raw::{Many, RawActor, RawBuffer, RawEntry, RawFile, RawFilter, RawOrders, RawRule};
 use super::step::{parse_line, parse_value};
 use super::{
     Actor, Buffer, Filter, FilterBody, Namespace, Need, Policy, Role, Scenario, StackEntry, Step,
@@ -16,9 +17,6 @@ use toml::Spanned;
 
 /// A scenario file larger than this is refused, in bytes.
 pub const LARGEST_FILE: usize = 1 << 20;
-
-/// Most scenarios that one file gives.
-const MOST_CASES: usize = 256;
 
 /// Reads the scenarios of one file: one, or one for every combination of the
 /// parameters in its table `each`. `id` is what they are called (`theme/name`),
@@ -44,8 +42,8 @@ pub fn parse(id: &str, path: &str, source: &str) -> Result<Vec<Scenario>, Mistak
     }
     let file = raw(source).map_err(|found| mistakes(source, vec![found]))?;
     if file.each.is_empty() {
-        let scenario = Builder::build(id.to_owned(), file, source);
-        return Ok(vec![scenario.map_err(|found| mistakes(source, found))?]);
+        let found = Builder::build(id.to_owned(), file, source, None);
+        return found.map_err(|found| mistakes(source, found));
     }
     let count = file.each.values().try_fold(1usize, |count, one| count.checked_mul(one.len()));
     if !count.is_some_and(|count| (1..=MOST_CASES).contains(&count)) {
@@ -54,19 +52,20 @@ pub fn parse(id: &str, path: &str, source: &str) -> Result<Vec<Scenario>, Mistak
         let expected = format!("1 to {MOST_CASES} combinations");
         return Err(mistakes(source, vec![Diagnostic::new(at..at + 1, message, expected)]));
     }
-    combinations(&file.each)
-        .into_iter()
-        .map(|chosen| {
-            let text = substitute(source, &chosen);
-            let parameters: Vec<String> =
-                chosen.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let id = format!("{id}[{}]", parameters.join(","));
-            raw(&text)
-                .map_err(|found| vec![found])
-                .and_then(|file| Builder::build(id, file, &text))
-                .map_err(|found| mistakes(&text, found))
-        })
-        .collect()
+    let mut scenarios = Vec::new();
+    for chosen in combinations(&file.each) {
+        let text = substitute(source, &chosen);
+        let parameters: Vec<String> =
+            chosen.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let id = format!("{id}[{}]", parameters.join(","));
+        let window = chosen.iter().find(|(name, _)| *name == WINDOW).map(|(_, value)| *value);
+        let found = raw(&text)
+            .map_err(|found| vec![found])
+            .and_then(|file| Builder::build(id, file, &text, window))
+            .map_err(|found| mistakes(&text, found))?;
+        scenarios.extend(found);
+    }
+    Ok(scenarios)
 }
 
 fn raw(source: &str) -> Result<RawFile, Diagnostic> {
@@ -81,28 +80,10 @@ fn raw(source: &str) -> Result<RawFile, Diagnostic> {
     })
 }
 
-/// Every choice of one value for each parameter, in the parameters' order.
-fn combinations(each: &BTreeMap<String, Vec<String>>) -> Vec<Vec<(&str, &str)>> {
-    each.iter().fold(vec![Vec::new()], |chosen, (name, values)| {
-        let with = |before: &Vec<(_, _)>, value| {
-            let mut all = before.clone();
-            all.push((name.as_str(), value));
-            all
-        };
-        chosen
-            .iter()
-            .flat_map(|before| values.iter().map(move |value| with(before, value.as_str())))
-            .collect()
-    })
-}
-
-fn substitute(source: &str, chosen: &[(&str, &str)]) -> String {
-    // A longer name first, so that $first2 is not read as $first and a 2.
-    let mut chosen = chosen.to_vec();
-    chosen.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-    chosen
-        .iter()
-        .fold(source.to_owned(), |text, (name, value)| text.replace(&format!("${name}"), value))
+/// The windows that a script's lines can be for, and the one that is chosen.
+struct Windows<'w> {
+    known: &'w [String],
+    chosen: Option<&'w str>,
 }
 
 /// Collects mistakes while it makes a scenario of what TOML gave.
@@ -111,11 +92,20 @@ struct Builder {
 }
 
 impl Builder {
-    fn build(id: String, file: RawFile, source: &str) -> Result<Scenario, Vec<Diagnostic>> {
+    /// The scenarios of a file whose parameters are chosen, `window` among them:
+    /// one, or one for each order of its steps.
+    fn build(
+        id: String,
+        file: RawFile,
+        source: &str,
+        window: Option<&str>,
+    ) -> Result<Vec<Scenario>, Vec<Diagnostic>> {
         let mut builder = Builder { found: Vec::new() };
         let actors = builder.actors(&file);
         let names: Vec<&str> = actors.iter().map(|actor| actor.name.as_str()).collect();
-        let steps = builder.steps(&file.schedule.steps, source, &names);
+        let windows = file.each.get(WINDOW).map_or(&[][..], Vec::as_slice);
+        let windows = Windows { known: windows, chosen: window };
+        let steps = builder.steps(&file.schedule.steps, source, &names, &windows);
         let scenario = Scenario {
             id,
             summary: file.summary,
@@ -146,7 +136,36 @@ impl Builder {
             }
             places.push(name.get_ref());
         }
-        if builder.found.is_empty() { Ok(scenario) } else { Err(builder.found) }
+        let orders = file.schedule.orders.as_ref().map(|orders| builder.orders(orders, &scenario));
+        match (builder.found.is_empty(), orders) {
+            (false, _) => Err(builder.found),
+            (true, None) => Ok(vec![scenario]),
+            (true, Some(orders)) => Ok(orders),
+        }
+    }
+
+    /// The scenario in every order, or in as many as were asked for.
+    fn orders(&mut self, orders: &Spanned<RawOrders>, scenario: &Scenario) -> Vec<Scenario> {
+        if let Err(found) = scenario.schedule() {
+            self.found.extend(found);
+            return Vec::new();
+        }
+        if scenario.steps.iter().any(|step| step.together) {
+            let message = "steps that begin together have no order".to_owned();
+            self.mistake(orders.span(), message, "`orders`, or `|`, and not both");
+            return Vec::new();
+        }
+        let most = match orders.get_ref() {
+            RawOrders::All => MOST_CASES,
+            RawOrders::Most(most) => (*most as usize).min(MOST_CASES),
+        };
+        let (found, count) = cases::orders(scenario, most);
+        if *orders.get_ref() == RawOrders::All && count > most {
+            let message = format!("there are {count} orders or more");
+            let expected = format!("fewer steps, or `orders = {most}` for the first {most}");
+            self.mistake(orders.span(), message, expected);
+        }
+        found
     }
 
     fn mistake(&mut self, span: Range<usize>, message: String, expected: impl Into<String>) {
@@ -381,10 +400,30 @@ impl Builder {
         }
     }
 
-    fn steps(&mut self, text: &Spanned<String>, source: &str, actors: &[&str]) -> Vec<Step> {
+    fn steps(
+        &mut self,
+        text: &Spanned<String>,
+        source: &str,
+        actors: &[&str],
+        windows: &Windows<'_>,
+    ) -> Vec<Step> {
         let mut labels: Vec<String> = Vec::new();
         let mut steps = Vec::new();
         for (line, base) in script_lines(text, source) {
+            let (line, base) = match window_of(line) {
+                None => (line, base),
+                Some((name, _)) if !windows.known.iter().any(|known| known == name) => {
+                    let known = match windows.known {
+                        [] => format!("a parameter `{WINDOW}` in [each], with {name:?} in it"),
+                        known => format!("one of {}", known.join(", ")),
+                    };
+                    let message = format!("{name:?} is not a window of this file");
+                    self.mistake(base..base + line.len(), message, known);
+                    continue;
+                }
+                Some((name, _)) if windows.chosen != Some(name) => continue,
+                Some((_, before)) => (&line[before..], base + before),
+            };
             match parse_line(line, base, actors) {
                 Ok(None) => {}
                 Ok(Some(step)) => {

@@ -6,6 +6,7 @@
 //! the same with every name resolved, as it is run.
 
 pub mod arena;
+mod cases;
 mod diagnostic;
 mod file;
 mod lexer;
@@ -55,6 +56,13 @@ pub struct Scenario {
     pub actors: Vec<Actor>,
     /// What they do.
     pub steps: Vec<Step>,
+}
+
+impl Scenario {
+    /// Whether some of its steps begin together, so that runs may differ.
+    pub fn races(&self) -> bool {
+        self.steps.iter().any(|step| step.together)
+    }
 }
 
 /// A privilege, a kernel feature or an architecture that a scenario needs.
@@ -237,6 +245,8 @@ pub struct Step {
     pub actor: Option<String>,
     /// What is done, without a pause between; never empty.
     pub operations: Vec<Operation>,
+    /// Whether it begins at the same time as the step before it: a race.
+    pub together: bool,
     /// The line in the file.
     pub span: Span,
 }

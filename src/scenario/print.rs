@@ -53,6 +53,9 @@ impl fmt::Display for Operation {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.together {
+            f.write_str("| ")?;
+        }
         for (index, operation) in self.operations.iter().enumerate() {
             if index > 0 {
                 f.write_str("; ")?;

@@ -42,6 +42,42 @@ pub(super) struct RawFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawSchedule {
     pub steps: Spanned<String>,
+    /// In which orders the steps are taken, if not in the file's.
+    pub orders: Option<Spanned<RawOrders>>,
+}
+
+/// `"all"`, or a number: so many at the most.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum RawOrders {
+    All,
+    Most(u32),
+}
+
+impl<'de> Deserialize<'de> for RawOrders {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AllOrMost;
+        impl Visitor<'_> for AllOrMost {
+            type Value = RawOrders;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("\"all\" or a number from 1 on")
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<RawOrders, E> {
+                match word {
+                    "all" => Ok(RawOrders::All),
+                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(word), &self)),
+                }
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<RawOrders, E> {
+                let most = u32::try_from(number).ok().filter(|most| *most > 0);
+                let wrong = || E::invalid_value(serde::de::Unexpected::Signed(number), &self);
+                most.map(RawOrders::Most).ok_or_else(wrong)
+            }
+        }
+        deserializer.deserialize_any(AllOrMost)
+    }
 }
 
 #[derive(Deserialize)]

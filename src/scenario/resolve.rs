@@ -1,5 +1,7 @@
 //! Makes a schedule of a scenario: every name resolved, the stage prepared.
 
+use std::ops::Range;
+
 use super::arena::{Arena, MOST_ACTORS, MOST_HELD, READONLY, UNMAPPED, held};
 use super::diagnostic::{Diagnostic, Span};
 use super::lower::lower;
@@ -200,7 +202,40 @@ impl<'a> Resolver<'a> {
             self.operation(operation, by, setup);
         }
         let acts = first..self.schedule.acts.len();
-        self.schedule.turns.push(Turn { by, acts });
+        if step.together {
+            self.check_race(step, by, &acts);
+        }
+        self.schedule.turns.push(Turn { by, acts, together: step.together });
+    }
+
+    /// What begins together with the step before it must be able to.
+    fn check_race(&mut self, step: &Step, by: Option<ActorId>, acts: &Range<usize>) {
+        let group = self.schedule.turns.iter().rposition(|turn| !turn.together);
+        let group = &self.schedule.turns[group.unwrap_or(0)..];
+        let is_setup =
+            |turn: &Turn| self.schedule.acts[turn.acts.clone()].iter().any(|act| act.setup);
+        let (message, expected) = if group.is_empty() || group.iter().any(is_setup) {
+            (
+                "there is no step just before this one with which it could begin",
+                "a step above, without |",
+            )
+        } else if group.iter().any(|turn| turn.by == by) {
+            (
+                "one actor cannot do two things at the same time",
+                "another actor, or `;` between them",
+            )
+        } else if self.schedule.acts[group[0].acts.start..acts.end]
+            .iter()
+            .any(|act| act.by.is_none() && !matches!(act.op, Op::Signal { .. }))
+        {
+            (
+                "the harness can only send signals at the same time as others act",
+                "signal, kill, stop or cont",
+            )
+        } else {
+            return;
+        };
+        self.mistake(&step.span, message.to_owned(), expected);
     }
 
     fn operation(&mut self, operation: &Operation, by: Option<ActorId>, setup: bool) {

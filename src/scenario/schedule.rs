@@ -112,6 +112,8 @@ pub struct Turn {
     pub by: Option<ActorId>,
     /// Which of [`Schedule::acts`].
     pub acts: Range<usize>,
+    /// Whether it begins at the same time as the turn before it: a race.
+    pub together: bool,
 }
 
 /// A number that is known now or when the step is taken.
@@ -145,7 +147,7 @@ pub enum Place {
 }
 
 /// How a signal is disposed of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Disposition {
     /// A handler with these flags, which writes `result` over the interrupted
     /// call's return register where it is given.
@@ -374,6 +376,22 @@ pub enum Op {
 }
 
 impl Schedule {
+    /// The turns in groups of those that begin together; most groups have one.
+    pub fn groups(&self) -> impl Iterator<Item = &[Turn]> {
+        self.turns.chunk_by(|_, next| next.together)
+    }
+
+    /// Whether a turn begins together with another.
+    pub fn is_race(&self, turn: usize) -> bool {
+        let together = |turn: usize| self.turns.get(turn).is_some_and(|turn| turn.together);
+        together(turn) || together(turn + 1)
+    }
+
+    /// Whether some turns begin together, so that runs may differ.
+    pub fn races(&self) -> bool {
+        self.turns.iter().any(|turn| turn.together)
+    }
+
     /// The actor of that name.
     pub fn actor(&self, name: &str) -> Option<ActorId> {
         self.actors.iter().position(|actor| actor.name == name).map(ActorId)

@@ -148,5 +148,5 @@ fn placed(value: Value) -> Placed<Value> {
 }
 
 fn step(actor: &str, operations: Vec<Operation>) -> Step {
-    Step { actor: Some(actor.to_owned()), operations, span: Span::default() }
+    Step { actor: Some(actor.to_owned()), operations, together: false, span: Span::default() }
 }

@@ -24,6 +24,7 @@ pub(super) fn parse_line(
     let end = base + line.trim_end().len();
     let mut reader = Reader { words: &words, at: 0, end, depth: 0 };
     let span = reader.span();
+    let together = reader.mark('|');
     let mut label = None;
     let mut actor = None;
     while let Some(name) = reader.prefix() {
@@ -60,7 +61,7 @@ pub(super) fn parse_line(
         }
     }
     let span = Span(span.start..reader.last().end);
-    Ok(Some(Step { actor, operations, span }))
+    Ok(Some(Step { actor, operations, together, span }))
 }
 
 fn check_who(

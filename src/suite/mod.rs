@@ -5,9 +5,11 @@ mod diff;
 mod kernel;
 mod record;
 mod run;
+mod ways;
 
 pub use catalogue::{Case, Catalogue, CatalogueError, Selection, SourceFile};
 pub use diff::{Change, StepChange, diff};
 pub use kernel::Kernel;
 pub use record::{CaseRecord, ClaimRecord, RunRecord};
-pub use run::{CaseResult, Collected, SuiteResult, jobs, run};
+pub use run::{CaseResult, Collected, Plan, RACE_RUNS, SuiteResult, jobs, run};
+pub use ways::{Way, differences};

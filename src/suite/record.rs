@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::kernel::Kernel;
-use super::run::SuiteResult;
+use super::run::{Plan, SuiteResult};
+use super::ways::Way;
 use crate::trace::Trace;
 use crate::verdict::{Standing, Verdict};
 
@@ -23,7 +24,7 @@ pub struct RunRecord {
     pub user: u32,
     /// How often each case was run.
     pub repeat: usize,
-    /// What random choices began from. Exact schedules make none.
+    /// What delays in races were drawn from; the first run's.
     pub seed: u64,
     /// Facts by name: as they were seen, and by the release where no scenario of
     /// this run decides.
@@ -46,8 +47,12 @@ pub struct CaseRecord {
     pub behaviours: Vec<String>,
     /// What the run says.
     pub verdict: Verdict,
-    /// What was seen.
+    /// What was seen; nothing for a case that races.
     pub trace: Option<Trace>,
+    /// What was seen of a case that races, the most frequent first, and what
+    /// the model allows besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ways: Vec<Way>,
 }
 
 /// One claim of a run.
@@ -69,14 +74,14 @@ impl RunRecord {
     pub const FORMAT: u32 = 1;
 
     /// The record of a suite's result.
-    pub fn of(result: &SuiteResult<'_>, repeat: usize) -> RunRecord {
+    pub fn of(result: &SuiteResult<'_>, plan: Plan) -> RunRecord {
         RunRecord {
             format: Self::FORMAT,
             tool: env!("CARGO_PKG_VERSION").to_owned(),
             kernel: result.kernel.clone(),
             user: result.user,
-            repeat,
-            seed: 0,
+            repeat: plan.repeat,
+            seed: plan.seed,
             facts: result.observed.iter().map(|(id, holds)| (id.to_owned(), holds)).collect(),
             cases: result
                 .cases
@@ -87,6 +92,7 @@ impl RunRecord {
                     behaviours: one.case.scenario.behaviours.clone(),
                     verdict: one.verdict.clone(),
                     trace: one.trace.clone(),
+                    ways: one.ways.clone(),
                 })
                 .collect(),
             claims: result

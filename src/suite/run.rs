@@ -2,12 +2,16 @@
 
 use super::catalogue::{Case, Catalogue};
 use super::kernel::Kernel;
+use super::ways::Way;
 use crate::claim::{Claim, Document};
 use crate::live::{Job, Pool, PoolError, RunResult};
-use crate::profile::Profile;
+use crate::model::{self, Agreement, Setting};
+use crate::profile::{Profile, Release};
 use crate::trace::Trace;
+
 use crate::verdict::{
-    Difference, Standing, Verdict, judge, judge_claim, missing, observed_profile, snapshot_file,
+    Difference, Standing, Verdict, judge, judge_claim, missing, observed_profile, refusal,
+    snapshot_file,
 };
 
 /// What came of one case.
@@ -17,11 +21,20 @@ pub struct CaseResult<'c> {
     pub case: &'c Case<'c>,
     /// What was seen, if it ran.
     pub trace: Option<Trace>,
+    /// What was seen of a case that races, the most frequent first, and what
+    /// could have been.
+    pub ways: Vec<Way>,
     /// What that says.
     pub verdict: Verdict,
 }
 
 impl CaseResult<'_> {
+    /// All traces that say something.
+    pub fn seen(&self) -> Vec<&Trace> {
+        let ways = self.ways.iter().filter(|way| way.count > 0).map(|way| &way.trace);
+        self.decisive().into_iter().chain(ways).collect()
+    }
+
     /// The trace, if it says something: not that of a run that was cut off.
     pub fn decisive(&self) -> Option<&Trace> {
         self.trace.as_ref().filter(|_| !self.verdict.is_trouble())
@@ -35,7 +48,9 @@ pub struct SuiteResult<'c> {
     pub kernel: Kernel,
     /// The user id that it ran as.
     pub user: u32,
-    /// Facts by the kernel's version.
+    /// The release that it is judged as.
+    pub release: Option<Release>,
+    /// Facts by that release.
     pub by_version: Profile,
     /// Facts as they were seen, and by the version where nothing decided.
     pub observed: Profile,
@@ -45,75 +60,124 @@ pub struct SuiteResult<'c> {
     pub claims: Vec<(&'c Document, &'c Claim, Standing)>,
 }
 
-/// The jobs that run cases `repeat` times each, in rounds.
-pub fn jobs(cases: &[Case<'_>], repeat: usize) -> Vec<Job> {
-    (0..repeat.max(1))
-        .flat_map(|_| cases)
-        .map(|case| Job {
+/// How often a case that races is run for each time that others are.
+pub const RACE_RUNS: usize = 100;
+
+/// How often cases are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// So often each, and those that race [`RACE_RUNS`] times as often.
+    pub repeat: usize,
+    /// What delays in races are drawn from: each run has a seed of its own,
+    /// from this one on.
+    pub seed: u64,
+}
+
+impl Plan {
+    /// How many jobs that is.
+    pub fn runs(self, cases: &[Case<'_>]) -> usize {
+        self.repeat * (cases.len() + racing(cases).len() * (RACE_RUNS - 1))
+    }
+}
+
+/// The jobs that run cases as planned, in rounds.
+pub fn jobs(cases: &[Case<'_>], plan: Plan) -> Vec<Job> {
+    let racing = racing(cases);
+    let Plan { repeat, seed } = plan;
+    let more = (0..repeat * (RACE_RUNS - 1)).flat_map(|_| racing.iter().map(|case| &cases[*case]));
+    more.chain((0..repeat).flat_map(|_| cases))
+        .enumerate()
+        .map(|(number, case)| Job {
             file: case.file.id.clone(),
             id: case.scenario.id.clone(),
             source: case.file.text.to_string(),
+            seed: seed.wrapping_add(number as u64),
         })
         .collect()
+}
+
+/// The cases in which some steps begin together.
+fn racing(cases: &[Case<'_>]) -> Vec<usize> {
+    (0..cases.len()).filter(|case| cases[*case].scenario.races()).collect()
 }
 
 /// What runs of cases have given so far, wherever they ran.
 #[derive(Debug)]
 pub struct Collected<'c> {
     cases: &'c [Case<'c>],
+    racing: Vec<usize>,
+    /// How many of the jobs are further runs of those that race.
+    more: usize,
     seen: Vec<Option<Seen>>,
 }
 
 impl<'c> Collected<'c> {
-    /// Nothing so far.
-    pub fn new(cases: &'c [Case<'c>]) -> Self {
-        Collected { cases, seen: cases.iter().map(|_| None).collect() }
+    /// Nothing so far of cases that are run as planned.
+    pub fn new(cases: &'c [Case<'c>], plan: Plan) -> Self {
+        let racing = racing(cases);
+        let more = racing.len() * plan.repeat * (RACE_RUNS - 1);
+        Collected { cases, racing, more, seen: cases.iter().map(|_| None).collect() }
     }
 
     /// The result of the job of that number, as [`jobs`] counts them.
     pub fn add(&mut self, job: usize, result: RunResult) {
-        let before = &mut self.seen[job % self.cases.len()];
+        let case = match job.checked_sub(self.more) {
+            Some(job) => job % self.cases.len(),
+            None => self.racing[job % self.racing.len()],
+        };
+        let races = self.cases[case].scenario.races();
+        let before = &mut self.seen[case];
         *before = Some(match before.take() {
-            None => Seen::first(result),
+            None => Seen::first(result, races),
             Some(before) => before.and(result),
         });
     }
 
-    /// Judges what was seen on a kernel, as a user: `missing` says why a case that never
-    /// ran has no result.
+    /// Judges what was seen on a kernel, as a user, by its own release or another:
+    /// `missing` says why a case that never ran has no result.
     pub fn judge(
         self,
         catalogue: &'c Catalogue,
         kernel: Kernel,
         user: u32,
+        judged_as: Option<Release>,
         missing: &str,
     ) -> SuiteResult<'c> {
-        let by_version = kernel.upstream().map_or_else(Profile::default, Profile::of);
+        let release = judged_as.or(kernel.upstream());
+        let by_version = release.map_or_else(Profile::default, Profile::of);
         let results: Vec<CaseResult<'c>> = self
             .cases
             .iter()
             .zip(self.seen)
             .map(|(case, seen)| {
                 let seen = seen.unwrap_or(Seen::Not(Verdict::Fault(missing.to_owned())));
-                let (trace, verdict) = match seen {
-                    Seen::Not(verdict) => (None, verdict),
-                    Seen::Trace(trace, Some(verdict)) => (Some(trace), verdict),
+                let root = user == 0;
+                let (trace, ways, verdict) = match seen {
+                    Seen::Not(verdict) => (None, Vec::new(), verdict),
+                    Seen::Trace(trace, Some(verdict)) => (Some(trace), Vec::new(), verdict),
                     Seen::Trace(trace, None) => {
-                        let facts = &case.scenario.facts;
-                        let stored = &case.file.stored;
-                        let verdict = judge(&case.scenario.id, &trace, facts, &by_version, stored);
-                        (Some(trace), verdict)
+                        let verdict = verdict(case, &trace, &by_version, root);
+                        (Some(trace), Vec::new(), verdict)
+                    }
+                    Seen::Ways(mut ways) => {
+                        ways.sort_by_key(|way| std::cmp::Reverse(way.count));
+                        let finding = ways
+                            .iter()
+                            .map(|way| verdict(case, &way.trace, &by_version, root))
+                            .find(Verdict::is_finding);
+                        ways.extend(unseen(case, &ways, &by_version, root));
+                        (None, ways, finding.unwrap_or(Verdict::Conforms))
                     }
                 };
-                CaseResult { case, trace, verdict }
+                CaseResult { case, trace, ways, verdict }
             })
             .collect();
         let observed = observed_profile(&by_version, |id| {
             let result = results.iter().find(|result| result.case.scenario.id == id);
-            result.and_then(CaseResult::decisive)
+            result.map(CaseResult::seen).unwrap_or_default()
         });
         let claims = claims(catalogue, &results, &observed);
-        SuiteResult { kernel, user, by_version, observed, cases: results, claims }
+        SuiteResult { kernel, user, release, by_version, observed, cases: results, claims }
     }
 }
 
@@ -144,6 +208,32 @@ impl SuiteResult<'_> {
     }
 }
 
+/// Holds a trace against what is stored and against the model.
+fn verdict(case: &Case<'_>, trace: &Trace, profile: &Profile, root: bool) -> Verdict {
+    let scenario = &case.scenario;
+    let stored = judge(&scenario.id, trace, &scenario.facts, profile, &case.file.stored);
+    if !matches!(stored, Verdict::Conforms | Verdict::Unjudged(_)) {
+        return stored;
+    }
+    let Ok(schedule) = scenario.schedule() else { return stored };
+    let setting = Setting { schedule: &schedule, profile, root };
+    match (model::agree(&setting, trace), stored) {
+        (Agreement::Refused(_), stored) => {
+            refusal(&setting, trace).map_or(stored, Verdict::Refused)
+        }
+        (Agreement::Allowed { .. }, _) => Verdict::Conforms,
+        (Agreement::Beyond { .. }, stored) => stored,
+    }
+}
+
+/// The ways that the model allows and that were not seen.
+fn unseen(case: &Case<'_>, seen: &[Way], profile: &Profile, root: bool) -> Vec<Way> {
+    let Ok(schedule) = case.scenario.schedule() else { return Vec::new() };
+    let (traces, _) = model::predict(&Setting { schedule: &schedule, profile, root });
+    let new = |trace: &Trace| !seen.iter().any(|way| way.trace == *trace);
+    traces.into_iter().filter(new).map(|trace| Way { count: 0, trace }).collect()
+}
+
 /// How the claims stand that the results decide.
 fn claims<'c>(
     catalogue: &'c Catalogue,
@@ -166,8 +256,8 @@ fn claims<'c>(
     claims
 }
 
-/// Runs cases `repeat` times each on this kernel and judges them; `progress`
-/// is told how many runs are done.
+/// Runs cases as planned on this kernel and judges them, by its own
+/// release or another; `progress` is told how many runs are done.
 ///
 /// # Errors
 ///
@@ -176,19 +266,20 @@ pub fn run<'c>(
     catalogue: &'c Catalogue,
     cases: &'c [Case<'c>],
     kernel: Kernel,
+    judged_as: Option<Release>,
     pool: &Pool,
-    repeat: usize,
+    plan: Plan,
     mut progress: impl FnMut(usize),
 ) -> Result<SuiteResult<'c>, PoolError> {
-    let mut collected = Collected::new(cases);
+    let mut collected = Collected::new(cases, plan);
     let mut done = 0;
-    pool.run(&jobs(cases, repeat), |job, result| {
+    pool.run(&jobs(cases, plan), |job, result| {
         collected.add(job, result);
         done += 1;
         progress(done);
     })?;
     let user = nix::unistd::getuid().as_raw();
-    Ok(collected.judge(catalogue, kernel, user, "it was never run"))
+    Ok(collected.judge(catalogue, kernel, user, judged_as, "it was never run"))
 }
 
 /// What the runs of one case have given so far.
@@ -198,11 +289,14 @@ enum Seen {
     Not(Verdict),
     /// The trace of the first run, and a verdict where that is settled.
     Trace(Trace, Option<Verdict>),
+    /// The traces of a case that races.
+    Ways(Vec<Way>),
 }
 
 impl Seen {
-    fn first(result: RunResult) -> Seen {
+    fn first(result: RunResult, races: bool) -> Seen {
         match result {
+            RunResult::Ran(trace) if races => Seen::Ways(vec![Way { count: 1, trace }]),
             RunResult::Ran(trace) => Seen::Trace(trace, None),
             RunResult::Skipped(why) => Seen::Not(Verdict::Skipped(why)),
             RunResult::Inconclusive(trace, why) => {
@@ -212,10 +306,22 @@ impl Seen {
         }
     }
 
-    /// With one more run: all traces of a case must be the same.
+    /// With one more run: all traces of a case must be the same, unless it
+    /// races.
     fn and(self, result: RunResult) -> Seen {
-        let Seen::Trace(trace, None) = self else { return self };
-        match Seen::first(result) {
+        let trace = match self {
+            Seen::Trace(trace, None) => trace,
+            Seen::Ways(mut ways) => {
+                let RunResult::Ran(trace) = result else { return Seen::first(result, true) };
+                match ways.iter_mut().find(|way| way.trace == trace) {
+                    Some(way) => way.count += 1,
+                    None => ways.push(Way { count: 1, trace }),
+                }
+                return Seen::Ways(ways);
+            }
+            settled => return settled,
+        };
+        match Seen::first(result, false) {
             Seen::Trace(again, None) => {
                 let difference = Difference::between(&trace.to_string(), &again.to_string());
                 Seen::Trace(trace, difference.map(Verdict::Unstable))

@@ -93,6 +93,8 @@ pub enum Outcome {
     },
     /// The act could not be taken, for this reason.
     NotRun(String),
+    /// In predictions only: some result of a call that the model does not know.
+    Anything,
 }
 
 /// What RECV filled in.
@@ -197,6 +199,23 @@ pub enum Wait {
     Exited(i32),
     /// It was killed by this signal.
     Killed(i32),
+}
+
+impl Outcome {
+    /// That these bytes were read: as text up to the first NUL where `unit` is
+    /// 1, else as little-endian numbers of so many bytes.
+    pub fn read(bytes: &[u8], unit: u8) -> Outcome {
+        if unit == 1 {
+            let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+            return Outcome::Text(text.escape_ascii().to_string());
+        }
+        let numbers = bytes.chunks_exact(usize::from(unit)).map(|chunk| {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            i64::from_le_bytes(word)
+        });
+        Outcome::Numbers(numbers.collect())
+    }
 }
 
 impl Trace {

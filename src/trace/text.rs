@@ -86,6 +86,7 @@ impl fmt::Display for Outcome {
             Outcome::State { letter, call: Some(call) } => write!(f, "{letter} in {call}"),
             Outcome::State { letter, call: None } => write!(f, "{letter}"),
             Outcome::NotRun(reason) => write!(f, "not run: {reason}"),
+            Outcome::Anything => f.write_str("anything"),
         }
     }
 }

@@ -78,20 +78,24 @@ pub fn judge_claim<'t>(
     }
 }
 
-/// The facts that a run shows, over those of the release's version.
+/// The facts that a run shows, over those of the release's version. Of a
+/// scenario that races one trace in which a fact does not hold is enough.
 pub fn observed_profile<'t>(
     by_version: &Profile,
-    cases: impl Fn(&str) -> Option<&'t Trace>,
+    cases: impl Fn(&str) -> Vec<&'t Trace>,
 ) -> Profile {
     let mut profile = by_version.clone();
     for fact in FACTS {
-        let decision = fact.decided_by;
-        let seen = cases(decision.scenario).and_then(|trace| trace.outcomes_of(decision.step));
-        let Some(seen) = seen else { continue };
-        if matches(decision.holds, &seen) {
-            profile.set(fact, true);
-        } else if matches(decision.fails, &seen) {
+        let decision = &fact.decided_by;
+        let told = |trace: &&Trace| {
+            let steps = decision.step.split('+').map(|step| trace.outcomes_of(step));
+            Some(steps.collect::<Option<Vec<String>>>()?.join("; "))
+        };
+        let seen: Vec<String> = cases(decision.scenario).iter().filter_map(told).collect();
+        if seen.iter().any(|seen| matches(decision.fails, seen)) {
             profile.set(fact, false);
+        } else if seen.iter().any(|seen| matches(decision.holds, seen)) {
+            profile.set(fact, true);
         }
     }
     profile

@@ -2,18 +2,21 @@
 //! the documents claim.
 
 mod claims;
+mod model;
 mod stored;
 
 use serde::{Deserialize, Serialize};
 
 pub use claims::{Standing, judge_claim, observed_profile};
+pub use model::{Refusal, refusal};
 pub use stored::{StoredTrace, judge, missing, snapshot_file, snapshot_text, variant_of};
 
 /// What a run of a scenario says about the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The trace is the one stored for this kernel's facts.
+    /// The trace is the one stored for this kernel's facts, and the model allows
+    /// it; or only the latter, where none is stored.
     Conforms,
     /// The trace is the one stored for kernels on which these facts hold, as
     /// after a backport: by the release's version they do not.
@@ -23,6 +26,8 @@ pub enum Verdict {
     Regressed(Vec<String>),
     /// The trace is none of those stored.
     Diverges(Difference),
+    /// The model does not allow the trace on a kernel of this release.
+    Refused(Refusal),
     /// Two runs differ.
     Unstable(Difference),
     /// There is no stored trace to hold it against.
@@ -72,7 +77,13 @@ impl Difference {
 impl Verdict {
     /// Whether it is a finding: something that its readers must hear of.
     pub fn is_finding(&self) -> bool {
-        matches!(self, Verdict::Diverges(_) | Verdict::Regressed(_) | Verdict::Unstable(_))
+        matches!(
+            self,
+            Verdict::Diverges(_)
+                | Verdict::Regressed(_)
+                | Verdict::Refused(_)
+                | Verdict::Unstable(_)
+        )
     }
 
     /// Whether the harness could not do its work.

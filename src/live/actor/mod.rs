@@ -46,6 +46,9 @@ pub(super) const BEYOND: i32 = DONE + 6;
 /// How the names of actors' processes begin.
 pub(super) const ACTOR_NAME: &str = "ul-";
 
+/// Rounds for which an actor waits at the gate, some hundred microseconds.
+const LONGEST_AT_GATE: u32 = 10_000;
+
 /// The stage of this process; set before the first actor is forked.
 static STAGE: AtomicPtr<Stage> = AtomicPtr::new(std::ptr::null_mut());
 /// The actor that is this process's main thread.
@@ -171,11 +174,33 @@ impl Player {
     }
 
     fn take_turn(&self, turn: usize) {
-        if let Some(turn) = self.stage.schedule.turns.get(turn) {
+        let schedule = &self.stage.schedule;
+        if schedule.is_race(turn) {
+            self.wait_at_gate();
+        }
+        if let Some(turn) = schedule.turns.get(turn) {
             self.acts(turn.acts.clone());
         }
         self.area().phase.store(IDLE, Ordering::Release);
         self.tell();
+    }
+
+    /// Waits until all whose turns begin together are there, and then for as
+    /// long as the director has drawn. No system call is made: filters could
+    /// refuse it. On a busy machine nobody waits long for one that does not
+    /// get a processor: then this run of the race is a tame one.
+    fn wait_at_gate(&self) {
+        let gate = &self.stage.shared.gate;
+        gate.arrived.fetch_add(1, Ordering::AcqRel);
+        for _ in 0..LONGEST_AT_GATE {
+            if gate.open.load(Ordering::Acquire) != 0 {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        for _ in 0..self.area().delay.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
     }
 
     fn acts(&self, acts: std::ops::Range<usize>) {

@@ -1,0 +1,636 @@
+//! The acts of a scenario as system calls, and what comes of them as
+//! outcomes.
+
+use super::file::Poll;
+use super::notify::{AddfdRequest, Response};
+use super::step::error;
+use super::world::{Control, Extra, FileKind, FilterId, Received, TaskId, Todo, Wait, World};
+use crate::abi::{AUDIT_ARCH_I386, AUDIT_ARCH_X86_64};
+use crate::filter::{Arch, Syscall};
+use crate::scenario::arena::desk;
+use crate::scenario::{ActorId, Arg, Disposition, Entry, Field, Op, Place, SlotId, Transfer};
+use crate::trace::{Argument, Notification, Outcome, Sender};
+
+/// Calls whose result is the id of a task.
+const RETURN_A_TASK: &[i64] = &[
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_getppid,
+    libc::SYS_fork,
+    libc::SYS_vfork,
+    libc::SYS_clone,
+    libc::SYS_clone3,
+    libc::SYS_wait4,
+    libc::SYS_set_tid_address,
+];
+
+/// The harness's own id, which getppid(2) may tell.
+pub(super) const HARNESS: i64 = 999;
+
+impl World<'_> {
+    /// The step of the act that a task is at.
+    pub fn op(&self, task: TaskId) -> Op {
+        self.setting.0.schedule.acts[self.tasks[task].at].op
+    }
+
+    /// The same, unless the task is about the harness's own business.
+    pub fn op_in_hand(&self, task: TaskId) -> Option<Op> {
+        self.tasks[task].control.is_none().then(|| self.op(task))
+    }
+
+    /// The value of an argument, for a task.
+    pub fn value(&self, task: TaskId, arg: Arg) -> u64 {
+        match arg {
+            Arg::Value(value) => value,
+            Arg::Slot(slot, by) => self.bound(task, slot).unwrap_or(-1).wrapping_add(by) as u64,
+            Arg::Field(slot, field) => {
+                let Some(received) = self.received.get(&slot) else { return 0 };
+                match field {
+                    Field::Id => received.id,
+                    Field::Pid => received.pid as u64,
+                    Field::Nr => received.data.nr as u64,
+                    Field::Arg(index) => received.data.args[usize::from(index) % 6],
+                }
+            }
+            Arg::Pid(ActorId(actor)) => World::tid(actor) as u64,
+        }
+    }
+
+    fn bound(&self, task: TaskId, slot: SlotId) -> Option<i64> {
+        self.process_ref(task).bound.get(&slot).or(self.bound.get(&slot)).copied()
+    }
+
+    fn bind(&mut self, task: TaskId, slot: Option<SlotId>, value: i64) {
+        if let Some(slot) = slot.filter(|_| value >= 0) {
+            self.process(task).bound.insert(slot, value);
+            self.bound.entry(slot).or_insert(value);
+        }
+    }
+
+    /// Begins the act that a task is at: with a system call, or at once.
+    pub fn begin_act(&mut self, task: TaskId) {
+        let op = self.op(task);
+        let value = |arg: Arg| self.value(task, arg);
+        let at = desk(task);
+        let ioctl =
+            |fd: Arg, request: u32| (libc::SYS_ioctl, [value(fd), u64::from(request), at, 0, 0, 0]);
+        let ptrace =
+            |tracee: ActorId| (libc::SYS_ptrace, [0, World::tid(tracee.0) as u64, 0, 0, 0, 0]);
+        let (number, args) = match op {
+            Op::Call { entry, number, args } => {
+                let args = args.map(value);
+                return self.begin_call(task, entry, number, args);
+            }
+            Op::Store { to, from, len } => {
+                let bytes = self.read(task, from, len).unwrap_or_default();
+                self.write(task, to, &bytes);
+                return self.note_done(task, Outcome::Returned(0));
+            }
+            Op::Load { address, len, unit } => {
+                if self.is_smudged(task, address, len) {
+                    return self.note_done(task, Outcome::Anything);
+                }
+                let bytes = self.read(task, address, len).unwrap_or_default();
+                return self.note_done(task, Outcome::read(&bytes, unit));
+            }
+            Op::Install { program, flags, prctl: false, .. } => {
+                (libc::SYS_seccomp, [1, value(flags), program, 0, 0, 0])
+            }
+            Op::Install { program, .. } => {
+                (libc::SYS_prctl, [libc::PR_SET_SECCOMP as u64, 2, program, 0, 0, 0])
+            }
+            Op::Strict { prctl: false } => (libc::SYS_seccomp, [0; 6]),
+            Op::Strict { .. } => (libc::SYS_prctl, [libc::PR_SET_SECCOMP as u64, 1, 0, 0, 0, 0]),
+            Op::NoNewPrivs => (libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS as u64, 1, 0, 0, 0, 0]),
+            Op::Dispose { signal, .. } => (libc::SYS_rt_sigaction, [signal as u64, at, 0, 8, 0, 0]),
+            Op::Mask { block, .. } => {
+                (libc::SYS_rt_sigprocmask, [u64::from(!block), at, 0, 8, 0, 0])
+            }
+            Op::Fork(_) => (libc::SYS_clone, [libc::SIGCHLD as u64, 0, 0, 0, 0, 0]),
+            Op::Thread(_) => (libc::SYS_clone, [0x0005_0f00, 0, 0, 0, 0, 0]),
+            Op::Exec => (libc::SYS_execve, [at + 84, at, at + 32, 0, 0, 0]),
+            Op::Pass(_) => (libc::SYS_sendmsg, [918, at, 0, 0, 0, 0]),
+            Op::Take { via: Transfer::ScmRights, .. } => (libc::SYS_recvmsg, [919, at, 0, 0, 0, 0]),
+            Op::Take { .. } => (libc::SYS_pidfd_getfd, [3, 3, 0, 0, 0, 0]),
+            Op::Recv { listener, .. } => ioctl(listener, crate::abi::NOTIF_RECV),
+            Op::Send { listener, .. } => ioctl(listener, crate::abi::NOTIF_SEND),
+            Op::IdValid { listener, old_number: true, .. } => {
+                ioctl(listener, crate::abi::NOTIF_ID_VALID_WRONG_DIR)
+            }
+            Op::IdValid { listener, .. } => ioctl(listener, crate::abi::NOTIF_ID_VALID),
+            Op::Addfd { listener, size, .. } => {
+                ioctl(listener, crate::abi::notif_addfd(usize::from(size)))
+            }
+            Op::SetFlags { listener, .. } => ioctl(listener, crate::abi::NOTIF_SET_FLAGS),
+            Op::Poll { timeout, .. } => (libc::SYS_poll, [at, 1, value(timeout), 0, 0, 0]),
+            Op::Select { .. } => (libc::SYS_select, [1, at, at, at, at, 0]),
+            Op::EpollAdd { epoll, fd, .. } => {
+                (libc::SYS_epoll_ctl, [value(epoll), 1, value(fd), at, 0, 0])
+            }
+            Op::EpollWait { epoll, timeout } => {
+                (libc::SYS_epoll_wait, [value(epoll), at, 1, value(timeout), 0, 0])
+            }
+            Op::OpenMem { .. } => {
+                let flags = (libc::O_RDWR | libc::O_CLOEXEC) as u64;
+                (libc::SYS_openat, [libc::AT_FDCWD as u64, at, flags, 0, 0, 0])
+            }
+            Op::ReadMem { fd, address, len } => {
+                (libc::SYS_pread64, [value(fd), at, len as u64, value(address), 0, 0])
+            }
+            Op::WriteMem { fd, address, from, len } => {
+                (libc::SYS_pwrite64, [value(fd), from, len as u64, value(address), 0, 0])
+            }
+            Op::WaitStop(tracee) => {
+                (libc::SYS_wait4, [World::tid(tracee.0) as u64, at, 0x4000_0000, 0, 0, 0])
+            }
+            Op::Attach(tracee)
+            | Op::Seize { tracee, .. }
+            | Op::Interrupt(tracee)
+            | Op::Resume { tracee, .. }
+            | Op::ToSyscall { tracee, .. }
+            | Op::Detach { tracee, .. }
+            | Op::SetOptions { tracee, .. }
+            | Op::EventMessage(tracee)
+            | Op::GetRegister { tracee, .. }
+            | Op::SetRegister { tracee, .. }
+            | Op::GetFilter { tracee, .. } => ptrace(tracee),
+            Op::Signal { .. }
+            | Op::Reap(_)
+            | Op::Delay(_)
+            | Op::Await(_)
+            | Op::State(_)
+            | Op::Status { .. }
+            | Op::Freeze { .. }
+            | Op::LetGo { .. } => {
+                unreachable!("the director's own steps are not given to an actor")
+            }
+        };
+        self.begin_call(task, Entry::Native, number as u64, args);
+    }
+
+    /// Executes the call that a task is in.
+    pub fn execute(&mut self, task: TaskId) {
+        match self.tasks[task].control {
+            Some(Control::Tell) => return self.ready(task, Todo::Leave(Some(1))),
+            Some(Control::Listen) if !self.tasks[task].call.altered => {
+                if self.disturbed(task) {
+                    let again = super::step::ERESTARTSYS;
+                    return self.ready(task, Todo::Leave(Some(again)));
+                }
+                return self.sleep(task, Wait::Turn);
+            }
+            Some(_) => return self.exit_group(task, 0),
+            None => {}
+        }
+        let op = self.op(task);
+        if self.tasks[task].call.altered || matches!(op, Op::Call { .. }) {
+            return self.system_call(task);
+        }
+        let value = |arg: Arg| self.value(task, arg);
+        let result = match op {
+            Op::Install { program, flags, prctl, .. } => {
+                let flags = if prctl { 0 } else { value(flags) };
+                self.install_at(task, flags, program)
+            }
+            Op::Strict { .. } => self.enter_strict(task),
+            Op::NoNewPrivs => {
+                self.tasks[task].no_new_privs = true;
+                0
+            }
+            Op::Dispose { signal, disposition } => self.dispose(task, signal, disposition),
+            Op::Mask { signal, block } => {
+                let bit = super::signal::bit(signal);
+                if signal != libc::SIGKILL && signal != libc::SIGSTOP {
+                    let blocked = &mut self.tasks[task].blocked;
+                    *blocked = if block { *blocked | bit } else { *blocked & !bit };
+                }
+                0
+            }
+            Op::Fork(child) => self.fork(task, child.0),
+            Op::Thread(child) => self.start_thread(task, child.0),
+            Op::Exec => self.exec(task),
+            Op::Pass(fd) => match self.file(task, value(fd) as i32) {
+                Some(file) => {
+                    self.passed.push_back(file);
+                    1
+                }
+                None => error(libc::EBADF),
+            },
+            Op::Take { slot, from, via } => self.take(task, slot, from, via),
+            Op::Poll { .. } | Op::Select { .. } | Op::EpollWait { .. } => {
+                return self.wait_for_events(task);
+            }
+            Op::EpollAdd { epoll, fd, events } => {
+                let (epoll, fd, events) = (value(epoll), value(fd), value(events));
+                self.epoll_add(task, epoll as i32, fd as i32, events as u32)
+            }
+            Op::OpenMem { id } => return self.open_mem(task, id),
+            Op::ReadMem { fd, address, len } => {
+                let (fd, address) = (value(fd), value(address));
+                return self.read_mem(task, fd as i32, address, len);
+            }
+            Op::WriteMem { fd, address, from, len } => {
+                let (fd, address) = (value(fd) as i32, value(address));
+                self.write_mem(task, fd, address, from, len)
+            }
+            Op::WaitStop(child) => return self.wait_for_child(task, child.0),
+            Op::Recv { listener, .. }
+            | Op::Send { listener, .. }
+            | Op::IdValid { listener, .. }
+            | Op::Addfd { listener, .. }
+            | Op::SetFlags { listener, .. } => {
+                let fd = value(listener) as i32;
+                self.tasks[task].call.holds = self.file(task, fd);
+                return match (self.file(task, fd), self.listener(task, fd)) {
+                    (Some(_), Some(filter)) => self.listen(task, filter, op),
+                    (Some(_), None) => self.ready(task, Todo::Leave(Some(error(libc::ENOTTY)))),
+                    (None, _) => self.ready(task, Todo::Leave(Some(error(libc::EBADF)))),
+                };
+            }
+            _ => return self.ptrace(task, op),
+        };
+        self.ready(task, Todo::Leave(Some(result)));
+    }
+
+    /// One of the listener's ioctls.
+    fn listen(&mut self, task: TaskId, filter: FilterId, op: Op) {
+        // SET_FLAGS passes no structure.
+        if let Some(place) = op.place() {
+            match self.fault(task, place) {
+                Some(true) => return,
+                Some(false) => {
+                    // The size is looked at before the structure is.
+                    let size = match op {
+                        Op::Addfd { size, .. } => usize::from(size),
+                        _ => 24,
+                    };
+                    let early = self.fact("addfd") && (24..4096).contains(&size);
+                    let number = if early || !matches!(op, Op::Addfd { .. }) {
+                        libc::EFAULT
+                    } else {
+                        libc::EINVAL
+                    };
+                    return self.ready(task, Todo::Leave(Some(error(number))));
+                }
+                None => {}
+            }
+        }
+        let value = |arg: Arg| self.value(task, arg);
+        // What lies on a page of zeros.
+        let zeros = op.place() == Some(Place::ReadOnly);
+        let field = |arg: Arg| if zeros { 0 } else { value(arg) };
+        let result = match op {
+            Op::Recv { place, dirty, .. } => {
+                let seen = matches!(place, Place::Desk | Place::Edge);
+                if dirty.is_some() && seen && self.fact("recv-checks-zeroed-buffer") {
+                    error(libc::EINVAL)
+                } else {
+                    return self.wait_for_request(task, filter);
+                }
+            }
+            Op::Send { id, val, error, flags, .. } => {
+                let response = Response {
+                    id: field(id),
+                    val: field(val) as i64,
+                    error: field(error) as i32,
+                    flags: field(flags) as u32,
+                };
+                self.send(filter, response)
+            }
+            Op::IdValid { id, old_number, .. } => {
+                if !old_number && !self.fact("id-valid-write-direction") {
+                    error(libc::EINVAL)
+                } else {
+                    self.id_valid(filter, field(id))
+                }
+            }
+            Op::Addfd { id, srcfd, newfd, newfd_flags, flags, size, tail, .. } => {
+                let request = AddfdRequest {
+                    id: field(id),
+                    flags: field(flags) as u32,
+                    srcfd: field(srcfd) as u32,
+                    newfd: field(newfd) as u32,
+                    newfd_flags: field(newfd_flags) as u32,
+                };
+                let tail = field(tail) as u8 != 0;
+                return self.addfd(task, filter, request, usize::from(size), tail);
+            }
+            Op::SetFlags { flags, .. } => self.set_flags(value(flags)),
+            _ => unreachable!("only the listener's steps come here"),
+        };
+        self.ready(task, Todo::Leave(Some(result)));
+    }
+
+    /// Whether a structure cannot be read (`Some(false)`), or its page is waited
+    /// for (`Some(true)`).
+    fn fault(&mut self, task: TaskId, place: Place) -> Option<bool> {
+        match place {
+            Place::Null | Place::Unmapped => Some(false),
+            Place::Desk | Place::Edge | Place::ReadOnly => None,
+            Place::Held(page) => match self.process_ref(task).pages.get(&page) {
+                Some(true) => None,
+                Some(false) => Some(false),
+                None => {
+                    self.sleep(task, Wait::Page(page));
+                    Some(true)
+                }
+            },
+        }
+    }
+
+    /// Whether RECV can write what it has got.
+    pub fn can_write_back(&self, task: TaskId) -> bool {
+        match self.op(task) {
+            Op::Recv { place, .. } => place != Place::ReadOnly,
+            _ => self.can_write(task, self.tasks[task].call.data.args[2], 80),
+        }
+    }
+
+    /// The poll-like call that a task is in.
+    pub fn poll_of(&self, task: TaskId) -> Option<Poll> {
+        let value = |arg: Arg| self.value(task, arg);
+        let call = &self.tasks[task].call.data;
+        Some(match self.op(task) {
+            Op::Poll { fd, events, timeout } => Poll::Events {
+                fd: value(fd) as i32,
+                events: value(events) as u16 as u32,
+                timeout: i64::from(value(timeout) as i32),
+            },
+            Op::Select { fd, timeout } => {
+                Poll::Select { fd: (value(fd) % 1024) as i32, timeout: value(timeout) as i64 }
+            }
+            Op::EpollWait { epoll, timeout } => {
+                Poll::Epoll { fd: value(epoll) as i32, timeout: i64::from(value(timeout) as i32) }
+            }
+            // Nothing to look for: poll(2) as a sleep.
+            Op::Call { .. } if call.args[1] == 0 => {
+                Poll::Events { fd: -1, events: 0, timeout: i64::from(call.args[2] as i32) }
+            }
+            _ => return None,
+        })
+    }
+
+    fn dispose(&mut self, task: TaskId, signal: i32, disposition: Disposition) -> i64 {
+        if signal == libc::SIGKILL || signal == libc::SIGSTOP {
+            return error(libc::EINVAL);
+        }
+        let process = self.process(task);
+        process.dispositions.insert(signal, disposition);
+        if disposition == Disposition::Ignore {
+            process.pending.remove(&signal);
+            self.tasks[task].pending.remove(&signal);
+        }
+        0
+    }
+
+    fn take(&mut self, task: TaskId, slot: SlotId, from: Option<ActorId>, via: Transfer) -> i64 {
+        let number = match via {
+            Transfer::ScmRights => match self.passed.pop_front() {
+                Some(file) => self.duplicate(task, file, 0, true),
+                None => {
+                    self.leave_off("a descriptor is taken that nobody passed");
+                    0
+                }
+            },
+            Transfer::PidfdGetfd => {
+                let Some(ActorId(from)) = from else { return error(libc::EINVAL) };
+                let owner = self.tasks[from].process;
+                let Some(number) = self.bound(owner, slot) else { return error(libc::EBADF) };
+                if self.processes[owner].reaped || self.has_ended(owner) {
+                    return error(libc::ESRCH);
+                }
+                let Some(file) = self.file(owner, number as i32) else {
+                    return error(libc::EBADF);
+                };
+                // The pidfd has the lowest number meanwhile.
+                let pidfd = self.free_number(task, 0).unwrap_or(0);
+                self.duplicate(task, file, pidfd + 1, true)
+            }
+        };
+        self.bind(task, Some(slot), number);
+        number
+    }
+
+    fn epoll_add(&mut self, task: TaskId, epoll: i32, fd: i32, events: u32) -> i64 {
+        let (Some(epoll), Some(file)) = (self.file(task, epoll), self.file(task, fd)) else {
+            return error(libc::EBADF);
+        };
+        let FileKind::Epoll(interest) = &mut self.files[epoll].kind else {
+            return error(libc::EINVAL);
+        };
+        if interest.iter().any(|(known, _, _)| *known == file) {
+            return error(libc::EEXIST);
+        }
+        interest.push((file, 0, events));
+        0
+    }
+
+    fn open_mem(&mut self, task: TaskId, slot: SlotId) {
+        let Some(received) = self.received.get(&slot).cloned() else {
+            return self.ready(task, Todo::Leave(Some(error(libc::ENOENT))));
+        };
+        let target = self.tasks[received.target].process;
+        if received.pid == 0 || self.processes[target].reaped {
+            return self.ready(task, Todo::Leave(Some(error(libc::ENOENT))));
+        }
+        if self.has_ended(target)
+            || matches!(self.tasks[received.target].state, super::world::State::Gone)
+        {
+            return self.unknown_result(task);
+        }
+        if !self.processes[target].dumpable && !self.tasks[task].root {
+            return self.ready(task, Todo::Leave(Some(error(libc::EACCES))));
+        }
+        let kind = FileKind::Memory(target, self.processes[target].image);
+        let flags = Some(libc::O_RDWR as u64);
+        let number = self.open(task, kind, flags, true);
+        self.ready(task, Todo::Leave(Some(number)));
+    }
+
+    /// The process whose memory a descriptor reads, or the result where there is
+    /// none.
+    fn memory_behind(&self, task: TaskId, fd: i32) -> Result<TaskId, Option<i64>> {
+        let file = self.file(task, fd).ok_or(Some(error(libc::EBADF)))?;
+        match self.files[file].kind {
+            FileKind::Memory(process, image) => {
+                if self.has_ended(process) || self.processes[process].image != image {
+                    // Its memory is gone: the end of the file.
+                    return Err(Some(0));
+                }
+                Ok(process)
+            }
+            _ => Err(None),
+        }
+    }
+
+    fn read_mem(&mut self, task: TaskId, fd: i32, address: u64, len: usize) {
+        let result = match self.memory_behind(task, fd) {
+            Ok(process) if self.is_smudged(process, address, len) => None,
+            Ok(process) => {
+                let readable = |len: &usize| self.read(process, address, *len).is_some();
+                // As far as it goes; whole where all of it can be read.
+                let most =
+                    if readable(&len) { len } else { (0..len).rev().find(readable).unwrap_or(0) };
+                if most == 0 {
+                    Some(error(libc::EIO))
+                } else {
+                    let bytes = self.read(process, address, most).unwrap_or_default();
+                    let outcome = Outcome::read(&bytes, 1);
+                    self.tasks[task].call.extra = Extra::Outcome(Box::new(outcome));
+                    Some(most as i64)
+                }
+            }
+            Err(Some(0)) => {
+                self.tasks[task].call.extra = Extra::Outcome(Box::new(Outcome::EndOfFile));
+                Some(0)
+            }
+            Err(result) => result,
+        };
+        match result {
+            Some(result) => self.ready(task, Todo::Leave(Some(result))),
+            None => self.unknown_result(task),
+        }
+    }
+
+    fn write_mem(&mut self, task: TaskId, fd: i32, address: u64, from: u64, len: usize) -> i64 {
+        match self.memory_behind(task, fd) {
+            Ok(process) => {
+                let bytes = self.read(task, from, len).unwrap_or_default();
+                if self.read(process, address, len).is_none() {
+                    return error(libc::EIO);
+                }
+                let memory = &mut self.processes[process].memory;
+                memory.extend((address..).zip(bytes));
+                len as i64
+            }
+            Err(Some(result)) => result,
+            Err(None) => {
+                self.leave_off("a file that is no memory is written");
+                0
+            }
+        }
+    }
+
+    /// The act that a task is at has come back with a result.
+    pub fn finish_act(&mut self, task: TaskId, result: Option<i64>) {
+        let act = &self.setting.0.schedule.acts[self.tasks[task].at];
+        let (op, binds) = (act.op, act.binds);
+        let extra = std::mem::take(&mut self.tasks[task].call.extra);
+        let Some(raw) = result else {
+            if binds.is_some() {
+                self.leave_off("a name stands for a result that nobody knows");
+            }
+            return self.note_done(task, Outcome::Anything);
+        };
+        if let Extra::Received(received) = extra {
+            let outcome = self.received(task, op, binds, *received);
+            return self.note_done(task, outcome);
+        }
+        if !matches!(op, Op::Take { .. }) {
+            self.bind(task, binds, raw);
+        }
+        let outcome = match (op, extra) {
+            (_, Extra::Outcome(outcome)) => *outcome,
+            (Op::Call { entry: Entry::Native, number, .. }, _)
+                if RETURN_A_TASK.contains(&(number as i64)) =>
+            {
+                self.returned_task(raw)
+            }
+            (Op::Install { flags: Arg::Value(flags), .. }, _)
+                if flags & libc::SECCOMP_FILTER_FLAG_NEW_LISTENER == 0 =>
+            {
+                self.returned_task(raw)
+            }
+            (Op::Fork(child) | Op::Thread(child), _) if raw > 0 => {
+                Outcome::ReturnedActor(self.name(child.0))
+            }
+            // Somebody else has said that it went well.
+            (
+                Op::Poll { .. }
+                | Op::Select { .. }
+                | Op::EpollWait { .. }
+                | Op::ReadMem { .. }
+                | Op::Recv { .. }
+                | Op::EventMessage(_)
+                | Op::GetRegister { .. }
+                | Op::GetFilter { .. }
+                | Op::WaitStop(_),
+                _,
+            ) if raw >= 0 => return self.note_done(task, Outcome::Anything),
+            _ => Outcome::Returned(raw),
+        };
+        self.note_done(task, outcome);
+    }
+
+    fn name(&self, task: TaskId) -> String {
+        self.setting.0.schedule.actors[task].name.clone()
+    }
+
+    fn returned_task(&self, raw: i64) -> Outcome {
+        match self.task_of(raw) {
+            Some(task) => Outcome::ReturnedActor(self.name(task)),
+            None if raw == HARNESS => Outcome::ReturnedActor("the harness".to_owned()),
+            None => Outcome::Returned(raw),
+        }
+    }
+
+    /// What RECV gives, as it is told.
+    fn received(
+        &mut self,
+        task: TaskId,
+        op: Op,
+        binds: Option<SlotId>,
+        received: Received,
+    ) -> Outcome {
+        let Op::Recv { listener, .. } = op else { return Outcome::Returned(0) };
+        let id = match listener {
+            Arg::Slot(slot, 0) => {
+                let first = *self.first_ids.entry(slot).or_insert(received.id);
+                received.id.wrapping_sub(first) as i64
+            }
+            _ => 0,
+        };
+        let data = &received.data;
+        let arch = if data.arch == AUDIT_ARCH_I386 { Arch::I386 } else { Arch::X86_64 };
+        debug_assert!(arch == Arch::I386 || data.arch == AUDIT_ARCH_X86_64);
+        let schedule = self.setting.0.schedule;
+        let visible = received.pid == World::tid(received.target);
+        let argument = |index: usize| {
+            let value = data.args[index];
+            if let Some(name) = schedule.arena.name_of(value) {
+                return Argument::Address(name.to_owned());
+            }
+            let act = &self.tasks[received.target];
+            match schedule.acts.get(act.at).map(|act| act.op) {
+                Some(Op::Call { args, .. }) if visible && act.control.is_none() => {
+                    match args[index] {
+                        Arg::Pid(actor) => {
+                            Argument::Address(format!("pid({})", self.name(actor.0)))
+                        }
+                        _ => Argument::Number(value),
+                    }
+                }
+                _ => Argument::Number(value),
+            }
+        };
+        let notification = Notification {
+            name: binds.map(|slot| schedule.slots[slot.0].name.clone()).unwrap_or_default(),
+            id,
+            from: match received.pid {
+                0 => Sender::Invisible,
+                _ if visible => Sender::Actor(self.name(received.target)),
+                _ => Sender::Unknown,
+            },
+            flags: 0,
+            call: Syscall::from_number(data.nr, arch).to_string(),
+            arch: data.arch,
+            args: (0..6).map(argument).collect(),
+            at_call: crate::abi::traced_return_addresses().contains(&data.instruction_pointer),
+        };
+        if let Some(slot) = binds {
+            self.bind(task, Some(slot), received.id as i64);
+            self.received.insert(slot, received);
+        }
+        Outcome::Received(notification)
+    }
+}

@@ -1,0 +1,451 @@
+//! Other system calls, as far as scenarios need them. What is not here has a
+//! result that nobody knows.
+
+use super::act::HARNESS;
+use super::notify::{AddfdRequest, Response};
+use super::seccomp::is_x32;
+use super::signal::{Code, info};
+use super::step::{ERESTART_RESTARTBLOCK, ERESTARTNOHAND, error};
+use super::world::{Descriptor, Ending, FileKind, TaskId, Todo, Wait, World};
+use crate::abi::{self, AUDIT_ARCH_I386};
+use crate::filter::{Arch, Syscall};
+
+impl World<'_> {
+    /// Executes a call by its number and registers.
+    pub fn system_call(&mut self, task: TaskId) {
+        let call = &self.tasks[task].call;
+        let (data, register, result) = (call.data, call.register, call.result);
+        let number = if data.arch == AUDIT_ARCH_I386 {
+            match Syscall::from_number(data.nr, Arch::I386).number(Arch::X86_64) {
+                Some(native) => native,
+                None => return self.ready(task, Todo::Leave(Some(error(libc::ENOSYS)))),
+            }
+        } else {
+            data.nr
+        };
+        if number < 0 {
+            // What a tracer has put there, or ENOSYS.
+            return self.ready(task, Todo::Leave(Some(result)));
+        }
+        if is_x32(register) && data.arch != AUDIT_ARCH_I386 {
+            return self.ready(task, Todo::Leave(Some(error(libc::ENOSYS))));
+        }
+        let [a, b, c, d, ..] = data.args;
+        let result = match i64::from(number) {
+            libc::SYS_getpid => {
+                let process = self.tasks[task].process;
+                self.tid_as_seen_by(process, task)
+            }
+            libc::SYS_gettid => self.tid_as_seen_by(task, task),
+            libc::SYS_getppid => match self.process_ref(task).parent {
+                Some(parent) => self.tid_as_seen_by(parent, task),
+                None => HARNESS,
+            },
+            libc::SYS_seccomp => self.seccomp(task, a, b, c),
+            libc::SYS_prctl => match self.prctl(task, data.args) {
+                Some(result) => result,
+                None => return self.unknown_result(task),
+            },
+            libc::SYS_exit => {
+                let ending = Ending::Exit((a & 0xff) as i32);
+                return self.thread_ends(task, ending);
+            }
+            libc::SYS_exit_group => return self.exit_group(task, a),
+            libc::SYS_mkdir => match self.mkdir(task, a) {
+                Some(result) => result,
+                None => return self.unknown_result(task),
+            },
+            libc::SYS_rmdir => match self.rmdir(task, a) {
+                Some(result) => result,
+                None => return self.unknown_result(task),
+            },
+            libc::SYS_openat if a as i32 == libc::AT_FDCWD => match self.openat(task, b, c) {
+                Some(result) => result,
+                None => return self.unknown_result(task),
+            },
+            libc::SYS_close => self.close(task, a as i32),
+            libc::SYS_dup => match self.file(task, a as i32) {
+                Some(file) => self.duplicate(task, file, 0, false),
+                None => error(libc::EBADF),
+            },
+            libc::SYS_dup2 => match self.file(task, a as i32) {
+                Some(_) if a == b => b as i64,
+                Some(file) => {
+                    self.replace(task, b as i32, Descriptor { file, close_on_exec: false });
+                    b as i64
+                }
+                None => error(libc::EBADF),
+            },
+            libc::SYS_fcntl => match self.fcntl(task, a as i32, b as i32, c) {
+                Some(result) => result,
+                None => return self.unknown_result(task),
+            },
+            libc::SYS_epoll_create1 => {
+                self.open(task, FileKind::Epoll(Vec::new()), None, a & 0x8_0000 != 0)
+            }
+            libc::SYS_pidfd_open => match self.task_of(a as i64) {
+                Some(target) if !self.processes[target].reaped => {
+                    self.open(task, FileKind::Pid(target), None, true)
+                }
+                _ => error(libc::ESRCH),
+            },
+            libc::SYS_setrlimit if a == u64::from(libc::RLIMIT_NOFILE) => self.limit(task, b),
+            libc::SYS_prlimit64 if a == 0 && b == u64::from(libc::RLIMIT_NOFILE) => {
+                self.limit(task, c)
+            }
+            libc::SYS_kill => self.kill(task, a as i64, b as i32, true),
+            libc::SYS_tkill => self.kill(task, a as i64, b as i32, false),
+            libc::SYS_tgkill => self.kill(task, b as i64, c as i32, false),
+            libc::SYS_setuid => {
+                if self.tasks[task].root && a != 0 {
+                    (self.tasks[task].root, self.tasks[task].capable) = (false, false);
+                    0
+                } else {
+                    return self.unknown_result(task);
+                }
+            }
+            libc::SYS_ioctl if self.file(task, a as i32).is_none() => error(libc::EBADF),
+            libc::SYS_ioctl => match self.listener(task, a as i32) {
+                Some(filter) => return self.raw_ioctl(task, filter, b as u32, c),
+                None => return self.unknown_result(task),
+            },
+            libc::SYS_write if self.file(task, a as i32).is_none() => error(libc::EBADF),
+            libc::SYS_write | libc::SYS_read => return self.transfer(task, number, a as i32, c),
+            libc::SYS_pause => return self.sleep_or_stir(task, ERESTARTNOHAND),
+            libc::SYS_nanosleep | libc::SYS_restart_syscall => {
+                let time = if number == libc::SYS_nanosleep as i32 {
+                    self.read(task, a, 16)
+                } else {
+                    Some(vec![1; 16])
+                };
+                match time {
+                    None => error(libc::EFAULT),
+                    Some(time) if time.iter().all(|byte| *byte == 0) => 0,
+                    Some(_) => return self.sleep_or_stir(task, ERESTART_RESTARTBLOCK),
+                }
+            }
+            libc::SYS_poll if b == 0 && c as i32 == -1 => {
+                return self.sleep_or_stir(task, ERESTART_RESTARTBLOCK);
+            }
+            libc::SYS_select if a == 0 && data.args[4] == 0 => {
+                return self.sleep_or_stir(task, ERESTARTNOHAND);
+            }
+            libc::SYS_fork | libc::SYS_vfork | libc::SYS_clone | libc::SYS_clone3 => {
+                self.leave_off("a task comes to be that the scenario does not name");
+                0
+            }
+            libc::SYS_execve | libc::SYS_execveat => {
+                self.leave_off("another program is executed");
+                0
+            }
+            libc::SYS_ptrace => {
+                self.smudge(task);
+                return self.unknown_result(task);
+            }
+            libc::SYS_rt_sigaction
+            | libc::SYS_rt_sigprocmask
+            | libc::SYS_rt_sigreturn
+            | libc::SYS_rt_sigsuspend
+            | libc::SYS_setns
+            | libc::SYS_unshare
+            | libc::SYS_chdir
+            | libc::SYS_munmap => {
+                return self.unknown_with_effects(task, number);
+            }
+            libc::SYS_mmap if c != 0 && d & 0x10 != 0 => {
+                self.process(task).mapped.insert((a, a + b));
+                a as i64
+            }
+            335 if self.fact("uretprobe-exempt") => {
+                // No probe: the process made a mistake.
+                let fault = info(Code::User, None, 0);
+                self.force_signal(task, libc::SIGILL, fault);
+                0
+            }
+            336 if self.fact("uprobe-outside-is-eproto") => error(libc::EPROTO),
+            336 if self.fact("uprobe-exempt") => error(libc::ENXIO),
+            _ if number > 1000 => error(libc::ENOSYS),
+            _ => return self.may_block(task),
+        };
+        self.ready(task, Todo::Leave(Some(result)));
+    }
+
+    /// A call of which nothing is known, but that it changes nothing here.
+    fn may_block(&mut self, task: TaskId) {
+        self.smudge(task);
+        self.unknown_result(task);
+        let interrupted = error(libc::EINTR);
+        self.or(|world| world.sleep(task, Wait::Other { interrupted }));
+    }
+
+    fn unknown_with_effects(&mut self, task: TaskId, number: i32) {
+        let harmless = i64::from(number) == libc::SYS_chdir;
+        if !harmless {
+            self.leave_off("a call changes what the model does not follow");
+        }
+        self.unknown_result(task);
+    }
+
+    fn sleep_or_stir(&mut self, task: TaskId, interrupted: i64) {
+        if self.disturbed(task) {
+            self.ready(task, Todo::Leave(Some(interrupted)));
+        } else {
+            self.sleep(task, Wait::Other { interrupted });
+        }
+    }
+
+    fn prctl(&mut self, task: TaskId, args: [u64; 6]) -> Option<i64> {
+        let [option, a, b, c, d, _] = args;
+        Some(match option as i32 {
+            libc::PR_SET_NO_NEW_PRIVS if a != 1 || b != 0 || c != 0 || d != 0 => {
+                error(libc::EINVAL)
+            }
+            libc::PR_SET_NO_NEW_PRIVS => {
+                self.tasks[task].no_new_privs = true;
+                0
+            }
+            libc::PR_GET_NO_NEW_PRIVS if a != 0 || b != 0 || c != 0 || d != 0 => {
+                error(libc::EINVAL)
+            }
+            libc::PR_GET_NO_NEW_PRIVS => i64::from(self.tasks[task].no_new_privs),
+            libc::PR_GET_SECCOMP if self.tasks[task].filter.is_some() => 2,
+            libc::PR_GET_SECCOMP => i64::from(self.tasks[task].strict),
+            libc::PR_SET_SECCOMP if a == u64::from(libc::SECCOMP_MODE_STRICT) => {
+                self.enter_strict(task)
+            }
+            libc::PR_SET_SECCOMP if a == u64::from(libc::SECCOMP_MODE_FILTER) => {
+                self.install_at(task, 0, b)
+            }
+            libc::PR_SET_SECCOMP => error(libc::EINVAL),
+            libc::PR_SET_DUMPABLE if a <= 1 => {
+                self.process(task).dumpable = a == 1;
+                0
+            }
+            libc::PR_SET_DUMPABLE => error(libc::EINVAL),
+            _ => return None,
+        })
+    }
+
+    /// A name in the scratch directory.
+    fn entry(&self, task: TaskId, address: u64) -> Option<Result<Vec<u8>, i64>> {
+        if self.is_smudged(task, address, 1) {
+            return None;
+        }
+        let Some(name) = self.read_text(task, address) else {
+            return Some(Err(error(libc::EFAULT)));
+        };
+        if name.is_empty() {
+            return Some(Err(error(libc::ENOENT)));
+        }
+        if let Some(slash) = name.iter().position(|byte| *byte == b'/') {
+            let missing = slash > 0 && !self.paths.contains_key(&name[..slash]);
+            return missing.then_some(Err(error(libc::ENOENT)));
+        }
+        let special = name == b"." || name == b"..";
+        (!special).then_some(Ok(name))
+    }
+
+    fn mkdir(&mut self, task: TaskId, path: u64) -> Option<i64> {
+        Some(match self.entry(task, path)? {
+            Err(number) => number,
+            Ok(name) if self.paths.contains_key(&name) => error(libc::EEXIST),
+            Ok(_) if !self.may_write(task) => return None,
+            Ok(name) => {
+                self.paths.insert(name, true);
+                0
+            }
+        })
+    }
+
+    fn rmdir(&mut self, task: TaskId, path: u64) -> Option<i64> {
+        Some(match self.entry(task, path)? {
+            Err(number) => number,
+            Ok(name) => match self.paths.get(&name) {
+                None => error(libc::ENOENT),
+                Some(false) => error(libc::ENOTDIR),
+                Some(true) if !self.may_write(task) => return None,
+                Some(true) => {
+                    self.paths.remove(&name);
+                    0
+                }
+            },
+        })
+    }
+
+    /// Whether a task runs as who owns the scratch directory.
+    fn may_write(&self, task: TaskId) -> bool {
+        self.setting.0.schedule.actors[self.tasks[task].process].user.is_none()
+    }
+
+    fn openat(&mut self, task: TaskId, path: u64, flags: u64) -> Option<i64> {
+        let Some(name) = self.read_text(task, path) else { return Some(error(libc::EFAULT)) };
+        let cloexec = flags & libc::O_CLOEXEC as u64 != 0;
+        let kind = if flags & libc::O_PATH as u64 != 0 { FileKind::Path } else { FileKind::Other };
+        // O_LARGEFILE is always set; O_CREAT and the like are not kept.
+        let dropped = (libc::O_CREAT | libc::O_EXCL | libc::O_TRUNC | libc::O_CLOEXEC) as u64;
+        let kept = Some(flags & !dropped | 0x8000);
+        match name.as_slice() {
+            b"/dev/null" => return Some(self.open(task, FileKind::Null, kept, cloexec)),
+            b"." => return Some(self.open(task, kind, kept, cloexec)),
+            name if name.starts_with(b"/") => {
+                let number = self.free_number(task, 0)?;
+                // Whether it can be opened is another matter.
+                self.or(|world| {
+                    let _ = number;
+                    world.unknown_result(task);
+                });
+                return Some(self.open(task, kind, kept, cloexec));
+            }
+            _ => {}
+        }
+        let creates = flags & libc::O_CREAT as u64 != 0;
+        Some(match self.entry(task, path)? {
+            Err(number) => number,
+            Ok(name) => match self.paths.get(&name) {
+                None if !creates => error(libc::ENOENT),
+                None if !self.may_write(task) => return None,
+                Some(true) => return None,
+                _ => {
+                    self.paths.entry(name).or_insert(false);
+                    self.open(task, kind, kept, cloexec)
+                }
+            },
+        })
+    }
+
+    fn fcntl(&mut self, task: TaskId, fd: i32, command: i32, argument: u64) -> Option<i64> {
+        let Some(descriptor) = self.process_ref(task).descriptors.get(&fd).copied() else {
+            return Some(error(libc::EBADF));
+        };
+        Some(match command {
+            libc::F_GETFD => i64::from(descriptor.close_on_exec),
+            libc::F_SETFD => {
+                let close_on_exec = argument & 1 != 0;
+                self.process(task)
+                    .descriptors
+                    .insert(fd, Descriptor { close_on_exec, ..descriptor });
+                0
+            }
+            libc::F_GETFL => self.files[descriptor.file].flags? as i64,
+            libc::F_SETFL => {
+                let changed = (libc::O_APPEND | libc::O_NONBLOCK) as u64;
+                let file = &mut self.files[descriptor.file];
+                file.flags = file.flags.map(|flags| flags & !changed | argument & changed);
+                0
+            }
+            libc::F_DUPFD => self.duplicate(task, descriptor.file, argument as i32, false),
+            libc::F_DUPFD_CLOEXEC => self.duplicate(task, descriptor.file, argument as i32, true),
+            _ => return None,
+        })
+    }
+
+    fn limit(&mut self, task: TaskId, address: u64) -> i64 {
+        let soft = self.read_u64(task, address);
+        match (soft, self.read_u64(task, address.wrapping_add(8))) {
+            (Some(soft), Some(hard)) if soft <= hard => {
+                self.process(task).most_descriptors = soft;
+                0
+            }
+            (Some(_), Some(_)) => error(libc::EINVAL),
+            _ => error(libc::EFAULT),
+        }
+    }
+
+    fn kill(&mut self, task: TaskId, pid: i64, signal: i32, whole: bool) -> i64 {
+        if !(0..=64).contains(&signal) {
+            return error(libc::EINVAL);
+        }
+        let code = if whole { Code::User } else { Code::Tkill };
+        match self.task_of(pid) {
+            Some(target) if self.send_signal(target, signal, whole, info(code, None, 0)) => 0,
+            Some(_) => error(libc::ESRCH),
+            None => {
+                let _ = task;
+                self.leave_off("a signal for somebody who takes no part");
+                0
+            }
+        }
+    }
+
+    /// read(2) and write(2): how much is known of a file.
+    fn transfer(&mut self, task: TaskId, number: i32, fd: i32, len: u64) {
+        let Some(file) = self.file(task, fd) else {
+            return self.ready(task, Todo::Leave(Some(error(libc::EBADF))));
+        };
+        let writes = i64::from(number) == libc::SYS_write;
+        match (&self.files[file].kind, writes) {
+            (FileKind::Null, true) => self.ready(task, Todo::Leave(Some(len as i64))),
+            (FileKind::Null, false) => self.ready(task, Todo::Leave(Some(0))),
+            (FileKind::Listener(_), _) => {
+                self.ready(task, Todo::Leave(Some(error(libc::EINVAL))));
+            }
+            _ => self.may_block(task),
+        }
+    }
+
+    /// An ioctl whose structure the scenario has built itself.
+    fn raw_ioctl(&mut self, task: TaskId, filter: super::world::FilterId, request: u32, at: u64) {
+        let words = |world: &Self, count: u64| -> Option<Vec<u64>> {
+            (0..count).map(|index| world.read_u64(task, at.wrapping_add(8 * index))).collect()
+        };
+        let result = match request {
+            abi::NOTIF_RECV => match self.read(task, at, 80) {
+                None => error(libc::EFAULT),
+                Some(bytes)
+                    if bytes.iter().any(|byte| *byte != 0)
+                        && self.fact("recv-checks-zeroed-buffer") =>
+                {
+                    error(libc::EINVAL)
+                }
+                Some(_) => {
+                    self.leave_off("what RECV writes is read by the scenario itself");
+                    0
+                }
+            },
+            abi::NOTIF_SEND => match words(self, 3) {
+                None => error(libc::EFAULT),
+                Some(words) => {
+                    let response = Response {
+                        id: words[0],
+                        val: words[1] as i64,
+                        error: words[2] as i32,
+                        flags: (words[2] >> 32) as u32,
+                    };
+                    self.send(filter, response)
+                }
+            },
+            abi::NOTIF_ID_VALID_WRONG_DIR | abi::NOTIF_ID_VALID => match words(self, 1) {
+                _ if request == abi::NOTIF_ID_VALID && !self.fact("id-valid-write-direction") => {
+                    error(libc::EINVAL)
+                }
+                None => error(libc::EFAULT),
+                Some(words) => self.id_valid(filter, words[0]),
+            },
+            abi::NOTIF_SET_FLAGS => self.set_flags(at),
+            // ADDFD of any size and direction (EA_IOCTL).
+            _ if request & 0xffff == abi::notif_addfd(24) & 0xffff => {
+                let size = (request >> 16 & 0x3fff) as usize;
+                match words(self, 3) {
+                    _ if !self.fact("addfd") || !(24..4096).contains(&size) => error(libc::EINVAL),
+                    None => error(libc::EFAULT),
+                    Some(words) => {
+                        let request = AddfdRequest {
+                            id: words[0],
+                            flags: words[1] as u32,
+                            srcfd: (words[1] >> 32) as u32,
+                            newfd: words[2] as u32,
+                            newfd_flags: (words[2] >> 32) as u32,
+                        };
+                        return self.addfd(task, filter, request, size, false);
+                    }
+                }
+            }
+            // What every file knows (do_vfs_ioctl).
+            _ if [0x5421, 0x5450, 0x5451, 0x5452].contains(&request) => {
+                return self.unknown_result(task);
+            }
+            _ => error(libc::EINVAL),
+        };
+        self.ready(task, Todo::Leave(Some(result)));
+    }
+}

@@ -1,0 +1,338 @@
+//! Descriptors, what is ready on them, and memory.
+
+use super::step::{ERESTART_RESTARTBLOCK, ERESTARTNOHAND, error};
+use super::world::{
+    Addition, Descriptor, Extra, FileId, FileKind, FilterId, OpenFile, State, TaskId, Todo, Wait,
+    World,
+};
+use crate::scenario::arena::{
+    ARENA, ARENA_DATA, ARENA_END, MOST_ACTORS, MOST_HELD, READONLY, desk, held,
+};
+use crate::trace::Outcome;
+
+/// Descriptors of the harness in every actor: they are open, and above any
+/// that a scenario makes.
+const HARNESS: std::ops::Range<i32> = 900..922;
+const PAGE: u64 = 0x1000;
+
+/// A call that waits for events.
+pub(super) enum Poll {
+    Events { fd: i32, events: u32, timeout: i64 },
+    Select { fd: i32, timeout: i64 },
+    Epoll { fd: i32, timeout: i64 },
+}
+
+impl World<'_> {
+    /// The open file behind a descriptor of a task.
+    pub fn file(&self, task: TaskId, fd: i32) -> Option<FileId> {
+        self.process_ref(task).descriptors.get(&fd).map(|descriptor| descriptor.file)
+    }
+
+    /// The listener behind a descriptor.
+    pub fn listener(&self, task: TaskId, fd: i32) -> Option<FilterId> {
+        match self.files[self.file(task, fd)?].kind {
+            FileKind::Listener(filter) => Some(filter),
+            _ => None,
+        }
+    }
+
+    /// The lowest free number from `from` on.
+    pub fn free_number(&self, task: TaskId, from: i32) -> Option<i32> {
+        let process = self.process_ref(task);
+        let free = |fd: &i32| !process.descriptors.contains_key(fd) && !HARNESS.contains(fd);
+        let most = i32::try_from(process.most_descriptors).unwrap_or(i32::MAX);
+        (from..most).find(free)
+    }
+
+    /// Opens a file at the lowest number.
+    pub fn open(&mut self, task: TaskId, kind: FileKind, flags: Option<u64>, cloexec: bool) -> i64 {
+        let Some(number) = self.free_number(task, 0) else { return error(libc::EMFILE) };
+        self.files.push(OpenFile { kind, flags });
+        let descriptor = Descriptor { file: self.files.len() - 1, close_on_exec: cloexec };
+        self.process(task).descriptors.insert(number, descriptor);
+        i64::from(number)
+    }
+
+    /// A further descriptor of an open file, at the lowest number from `from`
+    /// on.
+    pub fn duplicate(&mut self, task: TaskId, file: FileId, from: i32, cloexec: bool) -> i64 {
+        let Some(number) = self.free_number(task, from) else { return error(libc::EMFILE) };
+        self.process(task).descriptors.insert(number, Descriptor { file, close_on_exec: cloexec });
+        i64::from(number)
+    }
+
+    /// receive_fd and receive_fd_replace, in the target of an ADDFD.
+    pub fn put_descriptor(&mut self, task: TaskId, addition: &Addition) -> i64 {
+        let &Addition { file, number, close_on_exec, .. } = addition;
+        let Some(number) = number else {
+            return self.duplicate(task, file, 0, close_on_exec);
+        };
+        // A negative number was taken for none.
+        if number >= 1 << 31 && !self.fact("addfd-rejects-huge-fd") {
+            return self.duplicate(task, file, 0, close_on_exec);
+        }
+        if u64::from(number) >= self.process_ref(task).most_descriptors {
+            return error(libc::EBADF);
+        }
+        self.replace(task, number as i32, Descriptor { file, close_on_exec });
+        i64::from(number)
+    }
+
+    /// Puts a descriptor at a number, whatever was there.
+    pub fn replace(&mut self, task: TaskId, number: i32, descriptor: Descriptor) {
+        let before = self.process(task).descriptors.insert(number, descriptor);
+        if let Some(before) = before {
+            self.released(before.file);
+        }
+    }
+
+    /// close(2).
+    pub fn close(&mut self, task: TaskId, fd: i32) -> i64 {
+        match self.process(task).descriptors.remove(&fd) {
+            Some(descriptor) => {
+                self.released(descriptor.file);
+                0
+            }
+            None => error(libc::EBADF),
+        }
+    }
+
+    /// One reference less; calls under way hold one, too.
+    pub fn released(&mut self, file: FileId) {
+        let FileKind::Listener(filter) = self.files[file].kind else { return };
+        let open = (0..self.processes.len()).any(|process| {
+            self.processes[process].descriptors.values().any(|known| known.file == file)
+                && !(self.has_ended(process) && self.tasks[process].process == process)
+        });
+        let in_use = self.tasks.iter().any(|task| task.call.holds == Some(file));
+        let added = self.filters.iter().filter_map(|known| known.listener.as_ref()).any(|known| {
+            let additions = known.notifications.iter().flat_map(|known| &known.additions);
+            let mut files = additions.map(|addition| addition.file);
+            files.any(|added| added == file)
+        });
+        if !open && !in_use && !added && !self.passed.contains(&file) {
+            self.detach(filter);
+        }
+    }
+
+    /// The events that are ready on a file; `None` where the model does not
+    /// know.
+    fn events(&self, file: FileId) -> Option<u32> {
+        match &self.files[file].kind {
+            FileKind::Listener(filter) => Some(self.listener_events(*filter)),
+            FileKind::Null => {
+                Some((libc::POLLIN | libc::POLLOUT | libc::POLLRDNORM | libc::POLLWRNORM) as u32)
+            }
+            FileKind::Pid(process) if self.has_ended(*process) => {
+                Some((libc::POLLIN | libc::POLLRDNORM) as u32)
+            }
+            FileKind::Pid(_) => Some(0),
+            _ => None,
+        }
+    }
+
+    /// Looks for events, and sleeps where there are none and time is left.
+    pub fn wait_for_events(&mut self, task: TaskId) {
+        let Some(poll) = self.poll_of(task) else {
+            return self.unknown_result(task);
+        };
+        let (Poll::Events { fd, .. } | Poll::Select { fd, .. } | Poll::Epoll { fd, .. }) = poll;
+        self.tasks[task].call.holds = self.file(task, fd);
+        let found = match poll {
+            Poll::Events { fd, events, .. } => match self.file(task, fd) {
+                None if fd < 0 => Some(Outcome::Ready(0)),
+                None => Some(Outcome::Ready(libc::POLLNVAL as u32)),
+                Some(file) => {
+                    let always = (libc::POLLHUP | libc::POLLERR) as u32;
+                    self.events(file).map(|ready| Outcome::Ready(ready & (events | always)))
+                }
+            },
+            Poll::Select { fd, .. } => match self.file(task, fd) {
+                None => return self.ready(task, Todo::Leave(Some(error(libc::EBADF)))),
+                Some(file) => self.events(file).map(|ready| Outcome::Selected(sets(ready))),
+            },
+            Poll::Epoll { fd, .. } => match self.file(task, fd) {
+                None => return self.ready(task, Todo::Leave(Some(error(libc::EBADF)))),
+                Some(epoll) => self.epoll_events(epoll).map(Outcome::Ready),
+            },
+        };
+        let (timeout, interrupted) = match poll {
+            Poll::Events { timeout, .. } => (timeout, ERESTART_RESTARTBLOCK),
+            Poll::Select { timeout, .. } => (timeout, ERESTARTNOHAND),
+            Poll::Epoll { timeout, .. } => (timeout, error(libc::EINTR)),
+        };
+        let Some(found) = found else { return self.unknown_result(task) };
+        let count = match &found {
+            Outcome::Selected(sets) => sets.len() as i64,
+            Outcome::Ready(0) => 0,
+            _ => 1,
+        };
+        if count == 0 && timeout != 0 {
+            if self.disturbed(task) {
+                return self.ready(task, Todo::Leave(Some(interrupted)));
+            }
+            return self.sleep(task, Wait::Ready);
+        }
+        self.tasks[task].call.extra = Extra::Outcome(Box::new(found));
+        self.ready(task, Todo::Leave(Some(count)));
+    }
+
+    /// The events of the first file of an epoll instance that has some, as
+    /// epoll_wait(2) for one event tells them.
+    fn epoll_events(&mut self, epoll: FileId) -> Option<u32> {
+        let FileKind::Epoll(interest) = self.files[epoll].kind.clone() else { return None };
+        for (file, _, wanted) in interest {
+            if wanted & (libc::EPOLLET | libc::EPOLLONESHOT) as u32 != 0 {
+                return None;
+            }
+            let always = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
+            let ready = self.events(file)? & (wanted | always);
+            if ready != 0 {
+                return Some(ready);
+            }
+        }
+        Some(0)
+    }
+
+    /// Something has become ready on a listener: `end` for the end of its
+    /// filter's last user. Those who receive are woken as well.
+    pub fn wake_waiters(&mut self, filter: FilterId, end: bool) {
+        self.wake_pollers(filter);
+        let ends = self.fact("recv-ends-when-last-user-exits");
+        // A semaphore wakes whom it hands over to, and nobody else.
+        if end && !ends || !self.fact("recv-restarts") {
+            return;
+        }
+        for task in 0..self.tasks.len() {
+            if matches!(self.tasks[task].state, State::Asleep(Wait::Request(at)) if at == filter) {
+                self.ready(task, Todo::Wake(Wait::Request(filter)));
+            }
+        }
+    }
+
+    /// Those who poll a listener look again.
+    pub fn wake_pollers(&mut self, filter: FilterId) {
+        let listens = |file: &OpenFile| file.kind == FileKind::Listener(filter);
+        if self.files.iter().any(listens) {
+            self.wake_pollers_of_all();
+        }
+    }
+
+    /// All who poll look again.
+    pub fn wake_pollers_of_all(&mut self) {
+        for task in 0..self.tasks.len() {
+            if self.tasks[task].state == State::Asleep(Wait::Ready) {
+                self.ready(task, Todo::Wake(Wait::Ready));
+            }
+        }
+    }
+
+    /// Bytes of a task's memory; `None` where some cannot be read.
+    pub fn read(&self, task: TaskId, address: u64, len: usize) -> Option<Vec<u8>> {
+        let bytes = self.setting.0.schedule.arena.bytes();
+        let process = self.process_ref(task);
+        (address..address.checked_add(len as u64)?)
+            .map(|at| {
+                self.mapped(task, at)?;
+                let initial = at.checked_sub(ARENA).and_then(|at| bytes.get(at as usize));
+                Some(process.memory.get(&at).or(initial).copied().unwrap_or(0))
+            })
+            .collect()
+    }
+
+    /// Whether a call that the model does not know may have written here.
+    pub fn is_smudged(&self, task: TaskId, address: u64, len: usize) -> bool {
+        let smudged = &self.process_ref(task).smudged;
+        let end = address.saturating_add(len as u64);
+        smudged.iter().any(|(from, to)| *from < end && address < *to)
+    }
+
+    /// A call that the model does not know has had these arguments, and may have
+    /// written where they point to.
+    pub fn smudge(&mut self, task: TaskId) {
+        for address in self.tasks[task].call.data.args {
+            let arena = &self.setting.0.schedule.arena;
+            let named = arena.region(address).filter(|(name, _)| name.starts_with('&'));
+            let len = match named {
+                Some((_, len)) => len as u64,
+                None if (ARENA..ARENA_END).contains(&address) => continue,
+                None => PAGE - address % PAGE,
+            };
+            if self.mapped(task, address) == Some(true) {
+                self.process(task).smudged.insert((address, address + len));
+            }
+        }
+    }
+
+    /// Whether an address is mapped, and can be written.
+    fn mapped(&self, task: TaskId, address: u64) -> Option<bool> {
+        let page = address & !(PAGE - 1);
+        let process = self.process_ref(task);
+        let desks = (0..MOST_ACTORS).any(|actor| page == desk(actor));
+        let held = (0..MOST_HELD).find(|index| page == held(*index));
+        match address {
+            _ if (ARENA..ARENA + ARENA_DATA).contains(&address) => Some(true),
+            _ if page == READONLY => Some(false),
+            _ if desks => Some(true),
+            _ if held.is_some() => (process.pages.get(&held?) == Some(&true)).then_some(true),
+            _ => process
+                .mapped
+                .iter()
+                .any(|(start, end)| (*start..*end).contains(&address))
+                .then_some(true),
+        }
+    }
+
+    pub fn read_u32(&self, task: TaskId, address: u64) -> Option<u32> {
+        let bytes = self.read(task, address, 4)?;
+        Some(u32::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    pub fn read_u64(&self, task: TaskId, address: u64) -> Option<u64> {
+        let bytes = self.read(task, address, 8)?;
+        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    /// A NUL-terminated string; `None` where it cannot be read.
+    pub fn read_text(&self, task: TaskId, address: u64) -> Option<Vec<u8>> {
+        let mut text = Vec::new();
+        for at in address.. {
+            match self.read(task, at, 1)?[0] {
+                0 => return Some(text),
+                byte if text.len() < PAGE as usize => text.push(byte),
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// Whether all of a range can be written.
+    pub fn can_write(&self, task: TaskId, address: u64, len: usize) -> bool {
+        let end = address.checked_add(len as u64);
+        end.is_some_and(|end| (address..end).all(|at| self.mapped(task, at) == Some(true)))
+    }
+
+    /// Writes bytes; whether that is possible.
+    pub fn write(&mut self, task: TaskId, address: u64, bytes: &[u8]) -> bool {
+        let can = self.can_write(task, address, bytes.len());
+        if can {
+            let memory = &mut self.process(task).memory;
+            memory.extend((address..).zip(bytes.iter().copied()));
+        }
+        can
+    }
+}
+
+/// The sets of select(2) that events stand for.
+fn sets(events: u32) -> Vec<String> {
+    let has = |mask: i16| events & mask as u32 != 0;
+    [
+        ("readable", has(libc::POLLIN | libc::POLLRDNORM | libc::POLLHUP | libc::POLLERR)),
+        ("writable", has(libc::POLLOUT | libc::POLLWRNORM | libc::POLLERR)),
+        ("exceptional", has(libc::POLLPRI)),
+    ]
+    .into_iter()
+    .filter(|(_, has)| *has)
+    .map(|(name, _)| name.to_owned())
+    .collect()
+}

@@ -1,0 +1,246 @@
+//! Tasks come and go: fork, threads, execve, exit, reaping.
+
+use std::collections::BTreeMap;
+
+use super::signal::{Code, info};
+use super::step::error;
+use super::world::{Call, Control, Ending, FileKind, State, TaskId, Todo, Wait, World};
+use crate::scenario::Disposition;
+use crate::trace::{Outcome, Wait as Waited};
+
+impl World<'_> {
+    /// Starts a child process.
+    pub fn fork(&mut self, task: TaskId, child: TaskId) -> i64 {
+        let parent = self.tasks[task].process;
+        let mut process = self.processes[parent].clone();
+        process.pending = BTreeMap::new();
+        process.parent = Some(parent);
+        process.stopped = false;
+        self.processes[child] = process;
+        self.start(task, child);
+        World::tid(child)
+    }
+
+    /// Starts a thread.
+    pub fn start_thread(&mut self, task: TaskId, child: TaskId) -> i64 {
+        self.start(task, child);
+        World::tid(child)
+    }
+
+    fn start(&mut self, task: TaskId, child: TaskId) {
+        let starter = self.tasks[task].clone();
+        let process = self.tasks[child].process;
+        if let Some(filter) = starter.filter {
+            self.filters[filter].users += 1;
+        }
+        self.tasks[child] = super::world::Task {
+            process,
+            state: State::Ready(Todo::Act),
+            at: 0,
+            until: 0,
+            control: None,
+            call: Call::default(),
+            pending: BTreeMap::new(),
+            signalled: false,
+            added: None,
+            traced: None,
+            ..starter
+        };
+    }
+
+    /// execve(2) of the tool itself. Other threads end, handlers are gone, and
+    /// so is what was written to memory.
+    pub fn exec(&mut self, task: TaskId) -> i64 {
+        let process = self.tasks[task].process;
+        if process != task {
+            self.leave_off("a thread that is not the first executes a program");
+            return 0;
+        }
+        let others: Vec<TaskId> =
+            self.live_threads(process).filter(|other| *other != task).collect();
+        for other in others {
+            if let State::Asleep(wait) = self.tasks[other].state.clone() {
+                self.withdraw(other, &wait);
+            }
+            self.thread_ends(other, Ending::Exit(0));
+        }
+        let this = &mut self.processes[process];
+        this.dispositions.retain(|_, disposition| *disposition == Disposition::Ignore);
+        this.memory.clear();
+        this.mapped.clear();
+        this.smudged.clear();
+        this.image += 1;
+        this.dumpable = true;
+        let closed: Vec<i32> = this
+            .descriptors
+            .iter()
+            .filter(|(_, descriptor)| descriptor.close_on_exec)
+            .map(|(number, _)| *number)
+            .collect();
+        for number in closed {
+            self.close(process, number);
+        }
+        0
+    }
+
+    /// A process is to end: all its threads die as soon as they can.
+    pub fn end_process(&mut self, process: TaskId, ending: Ending) {
+        self.processes[process].ending.get_or_insert(ending);
+        let threads: Vec<TaskId> = self.live_threads(process).collect();
+        for thread in threads {
+            self.tasks[thread].killed = true;
+            let todo = match &self.tasks[thread].state {
+                State::Asleep(wait) => Todo::Wake(*wait),
+                State::Ready(_) | State::Running => continue,
+                _ => Todo::Deliver(None),
+            };
+            self.ready(thread, todo);
+        }
+    }
+
+    /// One thread ends by itself, as by exit(2) or by a kill of the thread
+    /// alone.
+    pub fn end_thread(&mut self, task: TaskId, signal: i32) {
+        self.thread_ends(task, Ending::Signal(signal));
+    }
+
+    /// A thread is gone; with the last one its process.
+    pub fn thread_ends(&mut self, task: TaskId, ending: Ending) {
+        let process = self.tasks[task].process;
+        self.tasks[task].state = State::Gone;
+        let early = self.fact("released-at-exit");
+        // Threads but the first are reaped as they end.
+        if early || task != process {
+            let filter = self.tasks[task].filter.take();
+            self.release(filter);
+        }
+        self.end_tracing(task);
+        if task == process {
+            self.processes[process].first_ended = Some(ending);
+        }
+        if self.live_threads(process).next().is_some() {
+            return;
+        }
+        let numbers: Vec<i32> = self.processes[process].descriptors.keys().copied().collect();
+        for number in numbers {
+            self.close(process, number);
+        }
+        self.tell_parent(process);
+        self.wake_pid_pollers(process);
+        self.wake_all_waiting_for(process);
+    }
+
+    fn tell_parent(&mut self, process: TaskId) {
+        let Some(parent) = self.processes[process].parent else { return };
+        let disposition = self.processes[parent].dispositions.get(&libc::SIGCHLD).copied();
+        if disposition == Some(Disposition::Ignore) {
+            self.reap(process);
+        }
+        self.send_signal(parent, libc::SIGCHLD, true, info(Code::Child, None, 0));
+    }
+
+    /// Takes an ended process away.
+    pub fn reap(&mut self, process: TaskId) {
+        self.processes[process].reaped = true;
+        let filter = self.tasks[process].filter.take();
+        self.release(filter);
+    }
+
+    /// Whether all threads of a process have ended.
+    pub fn has_ended(&self, process: TaskId) -> bool {
+        matches!(self.tasks[process].state, State::Gone)
+            && self.live_threads(process).next().is_none()
+    }
+
+    /// exit_group(2).
+    pub fn exit_group(&mut self, task: TaskId, status: u64) {
+        let process = self.tasks[task].process;
+        self.end_process(process, Ending::Exit((status & 0xff) as i32));
+        self.ready(task, Todo::Deliver(None));
+    }
+
+    /// wait4(2) for one child or tracee.
+    pub fn wait_for_child(&mut self, task: TaskId, child: TaskId) {
+        if let Some(waited) = self.report_of_tracee(task, child) {
+            return self.waited(task, child, waited);
+        }
+        let process = self.tasks[task].process;
+        let own = self.processes[child].parent == Some(process) && child != process;
+        let traced = self.traces(task, child);
+        let there = !matches!(self.tasks[child].state, State::Unborn);
+        if !there || !own && !traced || self.processes[child].reaped {
+            return self.ready(task, Todo::Leave(Some(error(libc::ECHILD))));
+        }
+        if own && self.has_ended(child) {
+            let ended = self.ended(child);
+            self.reap(child);
+            return self.waited(task, child, ended);
+        }
+        if self.disturbed(task) {
+            return self.ready(task, Todo::Leave(Some(super::step::ERESTARTSYS)));
+        }
+        self.sleep(task, Wait::Child(child));
+    }
+
+    fn waited(&mut self, task: TaskId, child: TaskId, waited: Waited) {
+        let outcome = Outcome::Waited(waited);
+        self.tasks[task].call.extra = super::world::Extra::Outcome(Box::new(outcome));
+        self.ready(task, Todo::Leave(Some(World::tid(child))));
+    }
+
+    /// Wakes those who wait for a task.
+    pub fn wake_all_waiting_for(&mut self, child: TaskId) {
+        for task in 0..self.tasks.len() {
+            if let State::Asleep(wait @ Wait::Child(waited)) = &self.tasks[task].state
+                && *waited == child
+            {
+                let wait = *wait;
+                self.ready(task, Todo::Wake(wait));
+            }
+        }
+    }
+
+    /// Wakes those who poll a process.
+    fn wake_pid_pollers(&mut self, process: TaskId) {
+        if self.files.iter().any(|file| file.kind == FileKind::Pid(process)) {
+            self.wake_pollers_of_all();
+        }
+    }
+
+    /// The thread id of a task as another sees it: 0 where its PID namespace
+    /// does not have it.
+    pub fn tid_as_seen_by(&self, target: TaskId, reader: TaskId) -> i64 {
+        let inner = &self.process_ref(target).namespaces;
+        let outer = &self.process_ref(reader).namespaces;
+        if !inner.starts_with(outer) {
+            return 0;
+        }
+        match inner.last() {
+            Some(first) if inner == outer && *first == target => 1,
+            Some(_) if inner == outer => {
+                // Counted in the order of their start, which scenarios keep.
+                2
+            }
+            _ => World::tid(target),
+        }
+    }
+
+    /// Whether a task waits between turns.
+    pub fn is_idle(&self, task: TaskId) -> bool {
+        let this = &self.tasks[task];
+        matches!(this.state, State::Spinning)
+            || this.control.is_some_and(|control| control != Control::Leave)
+                && matches!(this.state, State::Asleep(_))
+    }
+
+    /// How a process ended, as wait(2) tells it: all at once, or as its first
+    /// thread did.
+    pub fn ended(&self, process: TaskId) -> Waited {
+        let this = &self.processes[process];
+        match this.ending.or(this.first_ended) {
+            Some(Ending::Signal(signal)) => Waited::Killed(signal),
+            Some(Ending::Exit(status)) => Waited::Exited(status),
+            None => Waited::Exited(0),
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! Tracers, as far as ptrace(2) meets seccomp.
+
+use super::signal::{Code, info};
+use super::step::error;
+use super::world::{Extra, Info, State, TaskId, Todo, World};
+use crate::scenario::{ActorId, Op, Register};
+use crate::trace::{Outcome, Wait as Waited};
+
+/// That a task is traced.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Traced {
+    pub by: TaskId,
+    pub options: u64,
+    pub seized: bool,
+    /// Whether it stops at the next call's entry or exit.
+    pub calls: bool,
+    /// Whether it is to stop.
+    pub trap: bool,
+    /// Whether wait(2) has told of its stop.
+    pub told: bool,
+    pub message: u64,
+}
+
+/// Why a tracee is in a ptrace stop.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Stop {
+    /// A call's entry.
+    Entry,
+    /// A call's exit.
+    Exit,
+    /// `PTRACE_EVENT_SECCOMP`.
+    Seccomp,
+    /// `PTRACE_EVENT_STOP`.
+    Event,
+    /// A signal.
+    Signal(i32, Info),
+}
+
+const CALL_STOP: i32 = libc::SIGTRAP | 0x80;
+
+impl World<'_> {
+    /// Stops a task at the entry or exit of its call, if its tracer wants that.
+    pub fn stop_at_call(&mut self, task: TaskId, stop: Stop, then: Todo) {
+        let message = if stop == Stop::Entry { 1 } else { 2 };
+        match &mut self.tasks[task].traced {
+            Some(traced) if traced.calls => {
+                traced.message = message;
+                self.stop_for_tracer(task, stop, then);
+            }
+            _ => self.ready(task, then),
+        }
+    }
+
+    /// Stops a task for its tracer, who may wait for that.
+    pub fn stop_for_tracer(&mut self, task: TaskId, stop: Stop, then: Todo) {
+        if let Some(traced) = &mut self.tasks[task].traced {
+            traced.told = false;
+        }
+        self.tasks[task].state = State::Traced(stop, then);
+        self.wake_all_waiting_for(task);
+    }
+
+    /// A filter has said TRACE (`SECCOMP_RET_TRACE`).
+    pub fn tell_tracer(&mut self, task: TaskId, message: u16) {
+        let wanted = libc::PTRACE_O_TRACESECCOMP as u64;
+        match &mut self.tasks[task].traced {
+            Some(traced) if traced.options & wanted != 0 => {
+                traced.message = u64::from(message);
+                self.stop_for_tracer(task, Stop::Seccomp, Todo::Filter { again: true });
+            }
+            _ => self.ready(task, Todo::Leave(Some(error(libc::ENOSYS)))),
+        }
+    }
+
+    /// Whether a tracer has suspended the filters of a task.
+    pub fn suspended(&self, task: TaskId) -> bool {
+        let suspends = libc::PTRACE_O_SUSPEND_SECCOMP as u64;
+        let traced = self.tasks[task].traced.as_ref();
+        traced.is_some_and(|traced| traced.options & suspends != 0)
+    }
+
+    /// Whether a task is to stop for its tracer now.
+    pub fn take_trap(&mut self, task: TaskId) -> bool {
+        let Some(traced) = &mut self.tasks[task].traced else { return false };
+        std::mem::take(&mut traced.trap)
+    }
+
+    /// Another thread has put a filter on this one, which may be stopped
+    /// before its filters are asked.
+    pub fn late_filter(&mut self, task: TaskId, had_filters: bool) {
+        if had_filters || self.fact("tsync-reaches-ptrace-entry-stop") {
+            return;
+        }
+        if let State::Traced(Stop::Entry, then) = &mut self.tasks[task].state {
+            *then = Todo::Execute;
+        }
+    }
+
+    /// A tracer or a tracee has ended.
+    pub fn end_tracing(&mut self, task: TaskId) {
+        for tracee in 0..self.tasks.len() {
+            let Some(traced) = &self.tasks[tracee].traced else { continue };
+            if traced.by != task {
+                continue;
+            }
+            let kills = traced.options & libc::PTRACE_O_EXITKILL as u64 != 0;
+            self.tasks[tracee].traced = None;
+            if kills {
+                let process = self.tasks[tracee].process;
+                self.end_process(process, super::world::Ending::Signal(libc::SIGKILL));
+            } else if let State::Traced(_, then) = &self.tasks[tracee].state {
+                let then = *then;
+                self.ready(tracee, then);
+            }
+        }
+        self.wake_all_waiting_for(task);
+    }
+
+    /// Whether a task traces another.
+    pub fn traces(&self, task: TaskId, tracee: TaskId) -> bool {
+        self.tasks[tracee].traced.as_ref().is_some_and(|traced| traced.by == task)
+    }
+
+    /// What wait(2) tells a tracer of its tracee.
+    pub fn report_of_tracee(&mut self, task: TaskId, tracee: TaskId) -> Option<Waited> {
+        if !self.traces(task, tracee) {
+            return None;
+        }
+        let process = self.tasks[tracee].process;
+        if matches!(self.tasks[tracee].state, State::Gone)
+            && (process != tracee || self.has_ended(process))
+        {
+            let waited = self.ended(process);
+            self.tasks[tracee].traced = None;
+            if self.processes[process].parent == Some(self.tasks[task].process) {
+                self.reap(process);
+            }
+            return Some(waited);
+        }
+        let State::Traced(stop, _) = &self.tasks[tracee].state else { return None };
+        let stop = stop.clone();
+        let traced = self.tasks[tracee].traced.as_mut()?;
+        if std::mem::replace(&mut traced.told, true) {
+            return None;
+        }
+        let good = traced.options & libc::PTRACE_O_TRACESYSGOOD as u64 != 0;
+        let (signal, event) = match stop {
+            Stop::Entry | Stop::Exit if good => (CALL_STOP, 0),
+            Stop::Entry | Stop::Exit => (libc::SIGTRAP, 0),
+            Stop::Seccomp => (libc::SIGTRAP, libc::PTRACE_EVENT_SECCOMP),
+            Stop::Event => (libc::SIGTRAP, libc::PTRACE_EVENT_STOP),
+            Stop::Signal(signal, _) => (signal, 0),
+        };
+        Some(Waited::Stop { signal, event })
+    }
+
+    /// One of a tracer's steps.
+    pub fn ptrace(&mut self, task: TaskId, op: Op) {
+        let result = match op {
+            Op::Attach(ActorId(tracee)) => self.attach(task, tracee, None),
+            Op::Seize { tracee, options } => {
+                let options = self.value(task, options);
+                self.attach(task, tracee.0, Some(options))
+            }
+            Op::Interrupt(ActorId(tracee)) => self.interrupt(task, tracee),
+            _ => {
+                let tracee = match op {
+                    Op::Resume { tracee, .. }
+                    | Op::ToSyscall { tracee, .. }
+                    | Op::Detach { tracee, .. }
+                    | Op::SetOptions { tracee, .. }
+                    | Op::EventMessage(tracee)
+                    | Op::GetRegister { tracee, .. }
+                    | Op::SetRegister { tracee, .. }
+                    | Op::GetFilter { tracee, .. } => tracee.0,
+                    _ => unreachable!("only a tracer's steps come here"),
+                };
+                let stopped = matches!(self.tasks[tracee].state, State::Traced(..));
+                if !self.traces(task, tracee) || !stopped {
+                    error(libc::ESRCH)
+                } else {
+                    return self.with_stopped(task, tracee, op);
+                }
+            }
+        };
+        self.ready(task, Todo::Leave(Some(result)));
+    }
+
+    fn attach(&mut self, task: TaskId, tracee: TaskId, options: Option<u64>) -> i64 {
+        if matches!(self.tasks[tracee].state, State::Unborn) {
+            return error(libc::ESRCH);
+        }
+        if matches!(self.tasks[tracee].state, State::Gone) {
+            let reaped = self.processes[self.tasks[tracee].process].reaped;
+            return error(if reaped || self.tasks[tracee].process != tracee {
+                libc::ESRCH
+            } else {
+                libc::EPERM
+            });
+        }
+        let own = self.tasks[task].process == self.tasks[tracee].process;
+        if own || self.tasks[tracee].traced.is_some() {
+            return error(libc::EPERM);
+        }
+        let number = self.may_suspend(task, options.unwrap_or(0));
+        if number != 0 {
+            return error(number);
+        }
+        if matches!(self.tasks[tracee].state, State::Stopped(_)) {
+            self.leave_off("a stopped task is traced");
+        }
+        self.tasks[tracee].traced = Some(Traced {
+            by: task,
+            options: options.unwrap_or(0),
+            seized: options.is_some(),
+            calls: false,
+            trap: false,
+            told: false,
+            message: 0,
+        });
+        if options.is_none() {
+            self.send_signal(tracee, libc::SIGSTOP, false, info(Code::User, None, 0));
+        }
+        0
+    }
+
+    /// The error of one that may not suspend seccomp, or 0.
+    fn may_suspend(&self, task: TaskId, options: u64) -> i32 {
+        if options & libc::PTRACE_O_SUSPEND_SECCOMP as u64 == 0 {
+            return 0;
+        }
+        let this = &self.tasks[task];
+        if this.root && this.filter.is_none() && !this.strict { 0 } else { libc::EPERM }
+    }
+
+    fn interrupt(&mut self, task: TaskId, tracee: TaskId) -> i64 {
+        if !self.traces(task, tracee) || matches!(self.tasks[tracee].state, State::Gone) {
+            return error(libc::ESRCH);
+        }
+        let Some(traced) = &mut self.tasks[tracee].traced else { return error(libc::ESRCH) };
+        if !traced.seized {
+            return error(libc::EIO);
+        }
+        traced.trap = true;
+        self.disturb(tracee);
+        0
+    }
+
+    fn with_stopped(&mut self, task: TaskId, tracee: TaskId, op: Op) {
+        let mut outcome = None;
+        let result = match op {
+            Op::Resume { signal, .. } => self.resume(tracee, signal, false),
+            Op::ToSyscall { signal, .. } => self.resume(tracee, signal, true),
+            Op::Detach { signal, .. } => {
+                self.resume(tracee, signal, false);
+                self.tasks[tracee].traced = None;
+                0
+            }
+            Op::SetOptions { options, .. } => {
+                let options = self.value(task, options);
+                let number = self.may_suspend(task, options);
+                if number == 0
+                    && let Some(traced) = &mut self.tasks[tracee].traced
+                {
+                    traced.options = options;
+                }
+                error(number)
+            }
+            Op::EventMessage(_) => {
+                let message = self.tasks[tracee].traced.as_ref().map_or(0, |traced| traced.message);
+                outcome = Some(Outcome::Numbers(vec![message as i64]));
+                0
+            }
+            Op::GetRegister { register, .. } => {
+                let call = &self.tasks[tracee].call;
+                let value = match register {
+                    Register::Number => call.register as i64,
+                    Register::Result => call.result,
+                    Register::Arg(index) => call.data.args[usize::from(index) % 6] as i64,
+                };
+                outcome = Some(Outcome::Numbers(vec![value]));
+                0
+            }
+            Op::SetRegister { register, value, .. } => {
+                let value = self.value(task, value);
+                let call = &mut self.tasks[tracee].call;
+                match register {
+                    Register::Number => {
+                        call.register = value;
+                        call.data.nr = value as i32;
+                        call.altered = true;
+                    }
+                    Register::Result => call.result = value as i64,
+                    Register::Arg(index) => {
+                        call.data.args[usize::from(index) % 6] = value;
+                        call.altered = true;
+                    }
+                }
+                0
+            }
+            Op::GetFilter { index, .. } => {
+                let index = self.value(task, index);
+                match self.filter_for(task, tracee, index) {
+                    Ok((len, Some(name))) => {
+                        outcome = Some(Outcome::Program(name));
+                        len
+                    }
+                    Ok((len, None)) => len,
+                    Err(number) => error(number),
+                }
+            }
+            _ => unreachable!("only steps on a stopped tracee come here"),
+        };
+        if let Some(outcome) = outcome {
+            self.tasks[task].call.extra = Extra::Outcome(Box::new(outcome));
+        }
+        self.ready(task, Todo::Leave(Some(result)));
+    }
+
+    /// Lets a stopped tracee go on, with a signal or without.
+    fn resume(&mut self, tracee: TaskId, signal: i32, calls: bool) -> i64 {
+        let State::Traced(stop, then) = self.tasks[tracee].state.clone() else {
+            return error(libc::ESRCH);
+        };
+        if let Some(traced) = &mut self.tasks[tracee].traced {
+            traced.calls = calls;
+        }
+        let mut then = then;
+        let at_call = matches!(stop, Stop::Entry | Stop::Exit);
+        let call = &self.tasks[tracee].call;
+        match stop {
+            Stop::Signal(number, info) => {
+                if signal != 0 {
+                    let mut passed = if signal == number {
+                        info
+                    } else {
+                        super::signal::info(Code::User, None, 0)
+                    };
+                    passed.passed = true;
+                    self.tasks[tracee].pending.insert(signal, passed);
+                }
+            }
+            // The tracer may have changed the result.
+            Stop::Exit => {
+                if let Todo::Deliver(result @ Some(_)) = &mut then {
+                    *result = Some(call.result);
+                }
+            }
+            Stop::Seccomp if call.data.nr < 0 => then = Todo::Leave(Some(call.result)),
+            Stop::Entry | Stop::Seccomp | Stop::Event => {}
+        }
+        if at_call && signal != 0 {
+            let sent = info(Code::User, None, 0);
+            self.tasks[tracee].pending.insert(signal, sent);
+            self.tasks[tracee].signalled = true;
+        }
+        self.ready(tracee, then);
+        0
+    }
+
+    /// PTRACE_SECCOMP_GET_FILTER: the length of a tracee's filter, counted from
+    /// the oldest, and what the scenario calls it.
+    fn filter_for(
+        &self,
+        task: TaskId,
+        tracee: TaskId,
+        index: u64,
+    ) -> Result<(i64, Option<String>), i32> {
+        let this = &self.tasks[task];
+        if !this.root || this.filter.is_some() || this.strict {
+            return Err(libc::EACCES);
+        }
+        if self.tasks[tracee].filter.is_none() {
+            return Err(libc::EINVAL);
+        }
+        let newest_first: Vec<_> = self.stack(self.tasks[tracee].filter).collect();
+        let oldest_first = newest_first.iter().rev();
+        let filter = oldest_first.copied().nth(index as usize).ok_or(libc::ENOENT)?;
+        let program = &self.filters[filter].program;
+        let programs = &self.setting.0.schedule.programs;
+        let known = programs.iter().find(|(_, known)| known.0 == **program);
+        Ok((program.len() as i64, known.map(|(name, _)| name.clone())))
+    }
+}

@@ -1,0 +1,507 @@
+//! The state of a modelled machine: tasks, processes, filters, open files.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{Hash, Hasher};
+use std::rc::Rc;
+
+use super::Setting;
+use crate::abi::{SeccompData, SockFilter};
+use crate::scenario::{Disposition, Namespace, Origin, Policy, SlotId};
+use crate::trace::{Outcome, TrappedCall};
+
+/// A task, by its place among the scenario's actors; a process is named by
+/// its first thread.
+pub(super) type TaskId = usize;
+/// A filter, by its place in [`World::filters`].
+pub(super) type FilterId = usize;
+/// An open file description, by its place in [`World::files`].
+pub(super) type FileId = usize;
+
+/// Everything that a step can depend on or change.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct World<'s> {
+    pub setting: Fixed<'s>,
+    pub tasks: Vec<Task>,
+    pub processes: Vec<Process>,
+    pub filters: Vec<Filter>,
+    pub files: Vec<OpenFile>,
+    /// What lies in the scratch directory: name, and whether it is a directory.
+    pub paths: BTreeMap<Vec<u8>, bool>,
+    /// What names stand for where a process has no number of its own.
+    pub bound: BTreeMap<SlotId, i64>,
+    pub received: BTreeMap<SlotId, Received>,
+    /// The first id received under a listener's name.
+    pub first_ids: BTreeMap<SlotId, u64>,
+    /// Descriptors sent over the socket pair.
+    pub passed: VecDeque<FileId>,
+    /// What each actor has gone through since it was last asked.
+    pub news: Vec<Vec<News>>,
+    /// Steps that the director has yet to take in this turn, and those that it
+    /// has taken.
+    pub to_direct: VecDeque<usize>,
+    pub directed: Vec<(usize, Outcome)>,
+    /// How the director last saw each actor.
+    pub rests: Vec<Option<Rest>>,
+    /// The act in which each actor was told to be blocked.
+    pub told_blocked: Vec<Option<usize>>,
+    /// Why nothing more can be said.
+    pub beyond: Option<&'static str>,
+    /// Other worlds that this one could as well have become.
+    pub others: Vec<World<'s>>,
+}
+
+/// What no step changes. All worlds of one run share it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fixed<'s>(pub &'s Setting<'s>);
+
+impl PartialEq for Fixed<'_> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Fixed<'_> {}
+
+impl Hash for Fixed<'_> {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+/// Something that an actor went through: in which act, and what.
+pub(super) type News = (Option<usize>, Outcome);
+
+/// What RECV filled in, as later steps use it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Received {
+    pub id: u64,
+    pub pid: i64,
+    pub target: TaskId,
+    pub data: SeccompData,
+}
+
+/// One thread.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Task {
+    pub process: TaskId,
+    pub state: State,
+    /// The act that it is at, and the end of its turn.
+    pub at: usize,
+    pub until: usize,
+    /// What it does for the harness, between turns.
+    pub control: Option<Control>,
+    /// The call that it is in.
+    pub call: Call,
+    /// The newest of its filters.
+    pub filter: Option<FilterId>,
+    pub strict: bool,
+    pub no_new_privs: bool,
+    pub blocked: u64,
+    pub pending: BTreeMap<i32, Info>,
+    /// Whether it has to look for signals before it goes back to user mode.
+    pub signalled: bool,
+    /// Whether it must die.
+    pub killed: bool,
+    pub frozen: bool,
+    /// What came of its ADDFD.
+    pub added: Option<i64>,
+    /// Whether it has CAP_SYS_ADMIN in its own user namespace.
+    pub capable: bool,
+    /// Whether it has that in the initial user namespace.
+    pub root: bool,
+    pub cpu: Option<u32>,
+    pub fifo: bool,
+    pub traced: Option<super::ptrace::Traced>,
+}
+
+/// What a task does for the harness between turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Control {
+    /// write(2): it has finished its turn.
+    Tell,
+    /// read(2): it waits for the next.
+    Listen,
+    /// Nobody is there any more, it believes.
+    Leave,
+}
+
+/// Where a task is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum State {
+    Unborn,
+    /// It runs just now.
+    Running,
+    /// It can run, and goes on with this.
+    Ready(Todo),
+    /// It sleeps in the kernel.
+    Asleep(Wait),
+    /// It watches the shared memory for its next turn.
+    Spinning,
+    /// A job-control stop.
+    Stopped(Todo),
+    /// A ptrace stop.
+    Traced(super::ptrace::Stop, Todo),
+    Gone,
+}
+
+/// What a task does when it next runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Todo {
+    /// The act that it is at, or what follows its turn.
+    Act,
+    /// Enters the kernel with its call.
+    Enter,
+    /// Asks strict mode or its filters.
+    Filter {
+        /// Whether a tracer has been told already.
+        again: bool,
+    },
+    /// Executes its call.
+    Execute,
+    /// Looks whether what it slept for has come.
+    Wake(Wait),
+    /// A signal has ended its sleep for a reply.
+    Interrupted { filter: FilterId, id: u64, killable: bool },
+    /// The second half of RECV: a request was counted off.
+    Receive(FilterId),
+    /// Its call has this result; `None` for one that nobody knows.
+    Leave(Option<i64>),
+    /// Delivers signals on the way to user mode.
+    Deliver(Option<i64>),
+}
+
+/// What a task sleeps for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Wait {
+    /// Its next turn.
+    Turn,
+    /// The reply to a notification; killable once that was chosen.
+    Reply { filter: FilterId, id: u64, killable: bool },
+    /// A notification on the listener.
+    Request(FilterId),
+    /// Its descriptor to be added.
+    Added { filter: FilterId, id: u64 },
+    /// Events on a file; `None` for no file.
+    Ready,
+    /// Somebody to end or stop.
+    Child(TaskId),
+    /// A held page.
+    Page(usize),
+    /// Its cgroup to thaw.
+    Thaw(Option<i64>),
+    /// Something that the model does not know; how the call ends when it is
+    /// interrupted.
+    Other { interrupted: i64 },
+}
+
+/// A system call under way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Call {
+    pub data: SeccompData,
+    /// The whole of the number's register.
+    pub register: u64,
+    /// Whether it is not the act's own any more: a tracer changed it, or it
+    /// goes on as restart_syscall(2).
+    pub altered: bool,
+    /// The register of the result, as a tracer sees it before there is one.
+    pub result: i64,
+    pub extra: Extra,
+    /// The open file that it holds on to, whoever closes the descriptor.
+    pub holds: Option<FileId>,
+}
+
+/// What a call gives besides its register.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) enum Extra {
+    #[default]
+    Nothing,
+    Outcome(Box<Outcome>),
+    Received(Box<Received>),
+    Unknown,
+}
+
+/// Why a signal came.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Info {
+    pub code: i32,
+    pub errno: i32,
+    pub call: Option<Box<TrappedCall>>,
+    /// Whether neither blocking nor ignoring helps.
+    pub forced: bool,
+    /// Whether a tracer has passed it on.
+    pub passed: bool,
+}
+
+/// What threads share.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Process {
+    pub descriptors: BTreeMap<i32, Descriptor>,
+    /// RLIMIT_NOFILE.
+    pub most_descriptors: u64,
+    pub dispositions: BTreeMap<i32, Disposition>,
+    pub pending: BTreeMap<i32, Info>,
+    /// Bytes that differ from what the arena began with.
+    pub memory: BTreeMap<u64, u8>,
+    /// Ranges that were mapped later.
+    pub mapped: BTreeSet<(u64, u64)>,
+    /// Ranges into which a call has written that the model does not know.
+    pub smudged: BTreeSet<(u64, u64)>,
+    /// Counts executions of other programs: what was opened before is gone.
+    pub image: u32,
+    pub bound: BTreeMap<SlotId, i64>,
+    pub parent: Option<TaskId>,
+    /// How it ends as a whole, once that is decided.
+    pub ending: Option<Ending>,
+    /// How its first thread ended.
+    pub first_ended: Option<Ending>,
+    pub reaped: bool,
+    /// A stop is in force.
+    pub stopped: bool,
+    /// The chain of PID namespaces that it is in, outermost first, as the
+    /// actors that are process 1 of each.
+    pub namespaces: Vec<TaskId>,
+    pub dumpable: bool,
+    /// Held pages that have been let go (`true`) or taken away (`false`).
+    pub pages: BTreeMap<usize, bool>,
+}
+
+/// An entry of a descriptor table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Descriptor {
+    pub file: FileId,
+    pub close_on_exec: bool,
+}
+
+/// How a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Ending {
+    Exit(i32),
+    Signal(i32),
+}
+
+/// An open file description.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct OpenFile {
+    pub kind: FileKind,
+    /// What F_GETFL tells, where it is known.
+    pub flags: Option<u64>,
+}
+
+/// What a file is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum FileKind {
+    Listener(FilterId),
+    Null,
+    /// The memory of a process, as of one of its images.
+    Memory(TaskId, u32),
+    Epoll(Vec<(FileId, u64, u32)>),
+    /// A process by pidfd.
+    Pid(TaskId),
+    /// Opened with O_PATH.
+    Path,
+    Other,
+}
+
+/// One filter of the tree that they form.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Filter {
+    pub program: Rc<Vec<SockFilter>>,
+    /// The next older one.
+    pub older: Option<FilterId>,
+    /// Tasks that have it as their newest, and newer filters.
+    pub users: u32,
+    pub log: bool,
+    pub wait_killable: bool,
+    pub listener: Option<Listener>,
+}
+
+/// The state behind a listener.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Listener {
+    /// Requests that no RECV has counted off.
+    pub requests: u32,
+    /// Who sleeps in RECV, in the order of a semaphore, where it is one.
+    pub queue: VecDeque<TaskId>,
+    pub next_id: u64,
+    /// In the kernel's order.
+    pub notifications: Vec<Notification>,
+}
+
+/// One notification.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Notification {
+    pub id: u64,
+    pub task: TaskId,
+    pub data: SeccompData,
+    pub state: Phase,
+    pub val: i64,
+    pub error: i32,
+    pub flags: u32,
+    /// How often its completion was signalled and not yet noticed.
+    pub completed: u32,
+    /// Newest first.
+    pub additions: Vec<Addition>,
+}
+
+/// How far a notification is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Init,
+    Sent,
+    Replied,
+}
+
+/// A descriptor to be added.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Addition {
+    pub by: TaskId,
+    pub file: FileId,
+    pub number: Option<u32>,
+    pub close_on_exec: bool,
+    pub send: bool,
+}
+
+/// What the director sees of an actor when nobody moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Rest {
+    Idle,
+    Asleep,
+    Stopped,
+    Traced,
+    Gone,
+}
+
+/// RLIMIT_NOFILE as actors find it: more than any scenario uses.
+const MOST_DESCRIPTORS: u64 = 1024;
+/// The number of an actor's thread id, as it sees itself.
+const FIRST_TID: i64 = 1000;
+
+impl<'s> World<'s> {
+    /// The stage before the first act.
+    pub fn new(setting: &'s Setting<'s>) -> Self {
+        let schedule = setting.schedule;
+        let actors = schedule.actors.len();
+        let null = OpenFile { kind: FileKind::Null, flags: Some(0x8002) };
+        let mut world = World {
+            setting: Fixed(setting),
+            tasks: Vec::with_capacity(actors),
+            processes: Vec::with_capacity(actors),
+            filters: Vec::new(),
+            files: vec![null],
+            paths: BTreeMap::new(),
+            bound: BTreeMap::new(),
+            received: BTreeMap::new(),
+            first_ids: BTreeMap::new(),
+            passed: VecDeque::new(),
+            news: vec![Vec::new(); actors],
+            to_direct: VecDeque::new(),
+            directed: Vec::new(),
+            rests: vec![None; actors],
+            told_blocked: vec![None; actors],
+            beyond: None,
+            others: Vec::new(),
+        };
+        for (index, actor) in schedule.actors.iter().enumerate() {
+            let own = |namespace| actor.namespaces.contains(&namespace);
+            let stripped = actor.user.is_some() || actor.no_capabilities;
+            let root = setting.root && !stripped && !own(Namespace::User);
+            let start = actor.origin == Origin::Start;
+            world.tasks.push(Task {
+                process: schedule.process_of(crate::scenario::ActorId(index)).0,
+                state: if start { State::Asleep(Wait::Turn) } else { State::Unborn },
+                at: 0,
+                until: 0,
+                control: start.then_some(Control::Listen),
+                call: Call::default(),
+                filter: None,
+                strict: false,
+                no_new_privs: false,
+                blocked: 0,
+                pending: BTreeMap::new(),
+                signalled: false,
+                killed: false,
+                frozen: false,
+                added: None,
+                capable: root || own(Namespace::User) && !stripped,
+                root,
+                cpu: actor.cpu,
+                fifo: actor.policy == Some(Policy::Fifo),
+                traced: None,
+            });
+            let standard = Descriptor { file: 0, close_on_exec: false };
+            world.processes.push(Process {
+                descriptors: (0..3).map(|number| (number, standard)).collect(),
+                most_descriptors: MOST_DESCRIPTORS,
+                dispositions: BTreeMap::new(),
+                pending: BTreeMap::new(),
+                memory: BTreeMap::new(),
+                mapped: BTreeSet::new(),
+                smudged: BTreeSet::new(),
+                image: 0,
+                bound: BTreeMap::new(),
+                parent: None,
+                ending: None,
+                first_ended: None,
+                reaped: false,
+                stopped: false,
+                namespaces: if own(Namespace::Pid) { vec![index] } else { Vec::new() },
+                dumpable: true,
+                pages: BTreeMap::new(),
+            });
+        }
+        world
+    }
+
+    /// Whether a fact of the profile holds.
+    pub fn fact(&self, id: &str) -> bool {
+        debug_assert!(crate::profile::fact(id).is_some(), "{id} is no fact");
+        self.setting.0.profile.holds(id) == Some(true)
+    }
+
+    /// Whether it is the id of the task as the harness sees it.
+    pub fn tid(task: TaskId) -> i64 {
+        FIRST_TID + task as i64
+    }
+
+    /// The task that has this id in the eyes of another.
+    pub fn task_of(&self, tid: i64) -> Option<TaskId> {
+        let task = usize::try_from(tid - FIRST_TID).ok()?;
+        (task < self.tasks.len()).then_some(task)
+    }
+
+    /// The process of a task.
+    pub fn process(&mut self, task: TaskId) -> &mut Process {
+        let process = self.tasks[task].process;
+        &mut self.processes[process]
+    }
+
+    /// The process of a task, to look at.
+    pub fn process_ref(&self, task: TaskId) -> &Process {
+        &self.processes[self.tasks[task].process]
+    }
+
+    /// The threads of a process that have been started and have not ended.
+    pub fn live_threads(&self, process: TaskId) -> impl Iterator<Item = TaskId> + '_ {
+        (0..self.tasks.len()).filter(move |task| {
+            let task = &self.tasks[*task];
+            task.process == process && !matches!(task.state, State::Unborn | State::Gone)
+        })
+    }
+
+    /// Notes that an actor went through something.
+    pub fn note(&mut self, task: TaskId, act: Option<usize>, seen: Outcome) {
+        self.news[task].push((act, seen));
+    }
+
+    /// Says that the model does not reach further.
+    pub fn leave_off(&mut self, why: &'static str) {
+        self.beyond.get_or_insert(why);
+    }
+
+    /// Also considers the world that `change` makes of this one.
+    pub fn or(&mut self, change: impl FnOnce(&mut World<'s>)) {
+        let others = std::mem::take(&mut self.others);
+        let mut other = self.clone();
+        change(&mut other);
+        self.others = others;
+        self.others.push(other);
+    }
+}

@@ -1,0 +1,48 @@
+//! The ways in which a race can go.
+
+use serde::{Deserialize, Serialize};
+
+use crate::trace::Trace;
+
+/// One of the traces of a case that races.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Way {
+    /// How often it was seen; 0 for one that the model allows and that was
+    /// not.
+    pub count: usize,
+    /// What was seen.
+    pub trace: Trace,
+}
+
+/// What each way is in short: the outcomes in which it differs from others, as
+/// `send n1 val=3 = ok; T: mkdir = EINTR`. In the order of `ways`.
+pub fn differences(ways: &[Way]) -> Vec<String> {
+    let told: Vec<Vec<(String, String)>> = ways.iter().map(|way| outcomes(&way.trace)).collect();
+    let same = |key: &str, value: &str| {
+        told.iter().all(|other| other.iter().any(|(k, v)| k == key && v == value))
+    };
+    told.iter()
+        .map(|way| {
+            let differing = way.iter().filter(|(key, value)| !same(key, value));
+            let parts: Vec<String> =
+                differing.map(|(key, value)| format!("{key} = {value}")).collect();
+            if parts.is_empty() { "nothing more".to_owned() } else { parts.join("; ") }
+        })
+        .collect()
+}
+
+/// Each act and what came of it, and what came to an actor besides.
+fn outcomes(trace: &Trace) -> Vec<(String, String)> {
+    let mut told: Vec<(Option<usize>, String, String)> = Vec::new();
+    for event in &trace.events {
+        let actor = event.actor.as_ref().map_or(String::new(), |actor| format!("{actor}: "));
+        let key = format!("{actor}{}", event.text).trim_end().to_owned();
+        let outcome = event.outcome.to_string();
+        match told.iter_mut().find(|(act, known, _)| *act == event.act && *known == key) {
+            Some((_, _, value)) => *value = format!("{value}, {outcome}"),
+            None => told.push((event.act, key, outcome)),
+        }
+    }
+    told.into_iter().map(|(_, key, value)| (key, value)).collect()
+}
