@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::output::{Output, style};
 use super::{End, Failure};
-use crate::suite::{RunRecord, diff};
+use crate::suite::{StoreError, diff, read_record};
 
 /// Which records.
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub(super) struct DiffArguments {
 }
 
 pub(super) fn run(arguments: &DiffArguments, output: &mut Output) -> Result<End, Failure> {
-    let (before, after) = (read(&arguments.before)?, read(&arguments.after)?);
+    let (before, after) = (read_record(&arguments.before)?, read_record(&arguments.after)?);
     let allowed = match &arguments.allow {
         Some(path) => text(path)?,
         None => String::new(),
@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &DiffArguments, output: &mut Output) -> Result<End,
         }
         for step in &change.steps {
             writeln!(output, "    {}", step.step)?;
-            for (release, outcome) in [(releases.0, &step.before), (releases.1, &step.after)] {
+            for (release, outcome) in [releases.0, releases.1].into_iter().zip(&step.outcomes) {
                 let outcome = if outcome.is_empty() { "nothing" } else { outcome };
                 writeln!(output, "        {release}: {outcome}")?;
             }
@@ -66,18 +66,8 @@ fn text(path: &Path) -> Result<String, Failure> {
         .map_err(|error| Failure::User(format!("{}: {error}", path.display())))
 }
 
-/// Reads a record; one of another version is refused as such.
-fn read(path: &Path) -> Result<RunRecord, Failure> {
-    let wrong = |why: String| Failure::User(format!("{}: {why}", path.display()));
-    let value: serde_json::Value = serde_json::from_str(&text(path)?)
-        .map_err(|error| wrong(format!("no run record: {error}")))?;
-    match value.get("format").and_then(serde_json::Value::as_u64) {
-        Some(format) if format == u64::from(RunRecord::FORMAT) => {}
-        Some(format) => {
-            let known = RunRecord::FORMAT;
-            return Err(wrong(format!("a run record of format {format}; this tool reads {known}")));
-        }
-        None => return Err(wrong("no run record: it has no format".to_owned())),
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Failure::User(error.to_string())
     }
-    serde_json::from_value(value).map_err(|error| wrong(format!("a broken run record: {error}")))
 }

@@ -5,9 +5,11 @@ mod check;
 mod diff;
 mod kernels;
 mod list;
+mod matrix;
 mod output;
 mod run;
 mod show;
+mod table;
 mod vm;
 
 use std::process::ExitCode;
@@ -49,6 +51,8 @@ enum Command {
     /// Run scenarios on another kernel, in a virtual machine
     #[command(subcommand)]
     Vm(vm::VmCommand),
+    /// Run scenarios on several kernels and on this one, and tell what differs
+    Matrix(matrix::MatrixArguments),
     /// Tell what changed between two run records
     Diff(diff::DiffArguments),
     /// List, fetch and remove kernels of the Debian archive
@@ -117,6 +121,7 @@ pub fn main() -> ExitCode {
     let ended = match arguments.command {
         Command::Run(arguments) => run::run(&arguments, &mut output),
         Command::Vm(vm::VmCommand::Run(arguments)) => vm::run(&arguments, &mut output),
+        Command::Matrix(arguments) => matrix::run(&arguments, &mut output),
         Command::Diff(arguments) => diff::run(&arguments, &mut output),
         Command::Kernels(arguments) => kernels::kernels(&arguments, &mut output),
         Command::List(arguments) => list::list(&arguments, &mut output),

@@ -3,11 +3,19 @@
 mod catalogue;
 mod diff;
 mod kernel;
+mod matrix;
 mod record;
 mod run;
+mod steps;
+mod store;
 
 pub use catalogue::{Case, Catalogue, CatalogueError, Selection, SourceFile};
-pub use diff::{Change, StepChange, diff};
+pub use diff::{Change, diff};
 pub use kernel::Kernel;
+pub use matrix::{
+    CaseRow, FactRow, FactStanding, Matrix, MatrixKernel, OddVerdict, SkippedCase, StepRow, Stretch,
+};
 pub use record::{CaseRecord, ClaimRecord, RunRecord};
 pub use run::{CaseResult, Collected, SuiteResult, jobs, run};
+pub use steps::ChangedStep;
+pub use store::{StoreError, new_folder, read_record, read_records, write_record};
