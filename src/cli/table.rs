@@ -67,27 +67,30 @@ fn facts_text(text: &mut String, matrix: &Matrix) {
         FactStanding::Backported => "backport",
         FactStanding::Early => "EARLY",
         FactStanding::Lost => "LOST",
-        FactStanding::Unknown => "?",
+        FactStanding::Undecided => "?",
     };
     let left = matrix.facts.iter().map(|row| row.fact.len()).max().unwrap_or(0);
-    let widths: Vec<usize> =
-        matrix.kernels.iter().map(|kernel| kernel.name.len().max("backport".len())).collect();
-    let _ = write!(text, "{}{:left$}  since{Reset}", style::HEAD, "fact");
-    for (kernel, width) in matrix.kernels.iter().zip(&widths) {
-        let _ = write!(text, "  {}{:width$}{Reset}", style::HEAD, kernel.name);
-    }
-    text.push('\n');
-    for row in &matrix.facts {
-        let mut line = format!("{:left$}  {:5}", row.fact, row.since);
-        for (standing, width) in row.standing.iter().zip(&widths) {
-            let style = match standing {
-                FactStanding::Early | FactStanding::Lost => style::BAD,
-                FactStanding::Backported => style::NOTE,
-                _ => anstyle::Style::new(),
-            };
-            let _ = write!(line, "  {style}{:width$}{Reset}", cell(*standing));
+    let names = matrix.kernels.iter().map(|kernel| kernel.name.as_str());
+    let widths: Vec<usize> = names.clone().map(|name| name.len().max("backport".len())).collect();
+    // The padding stands before a cell, so that no line ends with it.
+    let row = |text: &mut String, cells: Vec<(anstyle::Style, &str)>| {
+        let mut padding = 2;
+        for ((style, cell), width) in cells.into_iter().zip(&widths) {
+            let _ = write!(text, "{:padding$}{style}{cell}{style:#}", "");
+            padding = 2 + width - cell.len();
         }
-        let _ = writeln!(text, "{}", line.trim_end());
+        text.push('\n');
+    };
+    let _ = write!(text, "{}{:left$}  since{Reset}", style::HEAD, "fact");
+    row(text, names.map(|name| (style::HEAD, name)).collect());
+    for fact in &matrix.facts {
+        let _ = write!(text, "{:left$}  {:5}", fact.fact, fact.since);
+        let styled = |standing: &FactStanding| match standing {
+            FactStanding::Early | FactStanding::Lost => style::BAD,
+            FactStanding::Backported => style::NOTE,
+            _ => anstyle::Style::new(),
+        };
+        row(text, fact.standing.iter().map(|one| (styled(one), cell(*one))).collect());
     }
     let unlike =
         |standing: &FactStanding| matches!(standing, FactStanding::Early | FactStanding::Lost);

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::record::{CaseRecord, RunRecord};
 use super::steps::{changed_steps, differ};
-use crate::profile::{FACTS, Fact, Release};
+use crate::profile::{FACTS, Fact, Profile, Release};
 use crate::trace::Trace;
-use crate::verdict::Verdict;
+use crate::verdict::{Verdict, observed_profile};
 
 /// Kernels and what differs between them. Lists that have one entry a kernel
 /// are in the order of [`Matrix::kernels`].
@@ -75,8 +75,8 @@ pub enum FactStanding {
     Early,
     /// It does not hold though by the version it should.
     Lost,
-    /// The record does not say.
-    Unknown,
+    /// The run did not decide it.
+    Undecided,
 }
 
 /// A case that not all kernels do the same in.
@@ -178,7 +178,9 @@ impl Matrix {
                 cases.extend(case_row(name, &row));
             }
         }
-        let facts = FACTS.iter().map(|fact| fact_row(fact, &records)).collect();
+        let decided: Vec<(Option<Release>, Profile)> =
+            records.iter().map(|record| (record.kernel.upstream(), decided(record))).collect();
+        let facts = FACTS.iter().map(|fact| fact_row(fact, &decided)).collect();
         let kernels = columns(&records);
         Matrix { kernels, facts, cases, verdicts, skipped, incomparable, records }
     }
@@ -205,11 +207,18 @@ fn columns(records: &[RunRecord]) -> Vec<MatrixKernel> {
         .collect()
 }
 
-fn fact_row(fact: &'static Fact, records: &[RunRecord]) -> FactRow {
-    let standing = |record: &RunRecord| {
-        let release: Option<Release> = record.kernel.upstream();
-        match (record.facts.get(fact.id), release) {
-            (None, _) => FactStanding::Unknown,
+/// What a record's own traces decide of the facts.
+fn decided(record: &RunRecord) -> Profile {
+    observed_profile(&Profile::default(), |id| {
+        let case = record.cases.iter().find(|case| case.scenario == id)?;
+        case.trace.as_ref().filter(|_| !case.verdict.is_trouble())
+    })
+}
+
+fn fact_row(fact: &'static Fact, kernels: &[(Option<Release>, Profile)]) -> FactRow {
+    let standing =
+        |(release, decided): &(Option<Release>, Profile)| match (decided.holds(fact.id), release) {
+            (None, _) => FactStanding::Undecided,
             (Some(true), Some(release)) if !release.has(fact) => FactStanding::Early,
             (Some(true), Some(release)) if (release.major, release.minor) < fact.since => {
                 FactStanding::Backported
@@ -217,13 +226,12 @@ fn fact_row(fact: &'static Fact, records: &[RunRecord]) -> FactRow {
             (Some(true), _) => FactStanding::Holds,
             (Some(false), Some(release)) if release.has(fact) => FactStanding::Lost,
             (Some(false), _) => FactStanding::Fails,
-        }
-    };
+        };
     FactRow {
         fact: fact.id,
         summary: fact.summary,
         since: format!("{}.{}", fact.since.0, fact.since.1),
-        standing: records.iter().map(standing).collect(),
+        standing: kernels.iter().map(standing).collect(),
     }
 }
 
