@@ -45,3 +45,42 @@ pub fn diff(a: &RunRecord, b: &RunRecord) -> Vec<Change> {
         })
         .collect()
 }
+
+/// Records of two matrices that belong together, and those that have no
+/// partner.
+#[derive(Clone, Debug, Default)]
+pub struct Pairs {
+    /// One of the first matrix with one of the second.
+    pub pairs: Vec<(RunRecord, RunRecord)>,
+    /// Those that only the first has.
+    pub only_first: Vec<RunRecord>,
+    /// Those that only the second has.
+    pub only_second: Vec<RunRecord>,
+}
+
+/// Matches the records of two matrices: those of the same kernel release, and
+/// what is left by series, as a distribution's kernel of today and of last
+/// month.
+pub fn pairs(first: Vec<RunRecord>, second: Vec<RunRecord>) -> Pairs {
+    let mut found = Pairs { only_second: second, ..Pairs::default() };
+    let mut left = Vec::new();
+    for record in first {
+        let same = |other: &RunRecord| other.kernel.release == record.kernel.release;
+        match found.only_second.iter().position(same) {
+            Some(index) => found.pairs.push((record, found.only_second.remove(index))),
+            None => left.push(record),
+        }
+    }
+    let series =
+        |record: &RunRecord| record.kernel.upstream().map(|release| (release.major, release.minor));
+    for record in left {
+        let same =
+            |other: &RunRecord| series(&record).is_some() && series(other) == series(&record);
+        match found.only_second.iter().position(same) {
+            Some(index) => found.pairs.push((record, found.only_second.remove(index))),
+            None => found.only_first.push(record),
+        }
+    }
+    found.pairs.sort_by_cached_key(|(record, _)| record.kernel.upstream());
+    found
+}

@@ -10,7 +10,7 @@ mod steps;
 mod store;
 
 pub use catalogue::{Case, Catalogue, CatalogueError, Selection, SourceFile};
-pub use diff::{Change, diff};
+pub use diff::{Change, Pairs, diff, pairs};
 pub use kernel::Kernel;
 pub use matrix::{
     CaseRow, FactRow, FactStanding, Matrix, MatrixKernel, OddVerdict, SkippedCase, StepRow, Stretch,
