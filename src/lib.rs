@@ -16,6 +16,7 @@ pub mod cli;
 pub mod demo;
 pub mod filter;
 pub mod live;
+pub mod probe;
 pub mod profile;
 pub mod scenario;
 pub mod suite;

@@ -10,6 +10,7 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("filter", &["abi", "bpf"]),
     ("scenario", &["abi", "bpf", "filter"]),
     ("profile", &[]),
+    ("probe", &["abi", "profile"]),
     ("claim", &[]),
     ("live", &["abi", "bpf", "filter", "scenario", "trace"]),
     ("verdict", &["claim", "profile", "trace"]),

@@ -7,6 +7,7 @@ mod kernels;
 mod list;
 mod matrix;
 mod output;
+mod probe;
 mod run;
 mod show;
 mod table;
@@ -53,7 +54,9 @@ enum Command {
     Vm(vm::VmCommand),
     /// Run scenarios on several kernels and on this one, and tell what differs
     Matrix(matrix::MatrixArguments),
-    /// Tell what changed between two run records
+    /// Tell which kernel facts hold here, by behaviour and not by version
+    Probe(probe::ProbeArguments),
+    /// Tell what changed between two run records, or two matrices
     Diff(diff::DiffArguments),
     /// List, fetch and remove kernels of the Debian archive
     Kernels(kernels::KernelsArguments),
@@ -122,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments, &mut output),
         Command::Vm(vm::VmCommand::Run(arguments)) => vm::run(&arguments, &mut output),
         Command::Matrix(arguments) => matrix::run(&arguments, &mut output),
+        Command::Probe(arguments) => probe::run(&arguments, &mut output),
         Command::Diff(arguments) => diff::run(&arguments, &mut output),
         Command::Kernels(arguments) => kernels::kernels(&arguments, &mut output),
         Command::List(arguments) => list::list(&arguments, &mut output),

@@ -4,6 +4,7 @@ mod catalogue;
 mod diff;
 mod kernel;
 mod matrix;
+mod probe;
 mod record;
 mod run;
 mod steps;
@@ -15,6 +16,7 @@ pub use kernel::Kernel;
 pub use matrix::{
     CaseRow, FactRow, FactStanding, Matrix, MatrixKernel, OddVerdict, SkippedCase, StepRow, Stretch,
 };
+pub use probe::{Probed, Undecided, probe};
 pub use record::{CaseRecord, ClaimRecord, RunRecord};
 pub use run::{CaseResult, Collected, SuiteResult, jobs, run};
 pub use steps::ChangedStep;
