@@ -17,6 +17,7 @@ pub mod demo;
 pub mod filter;
 pub mod live;
 pub mod model;
+pub mod probe;
 pub mod profile;
 pub mod scenario;
 pub mod suite;

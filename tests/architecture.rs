@@ -10,6 +10,7 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("filter", &["abi", "bpf"]),
     ("scenario", &["abi", "bpf", "filter"]),
     ("profile", &[]),
+    ("probe", &["abi", "profile"]),
     ("claim", &[]),
     ("model", &["abi", "bpf", "filter", "profile", "scenario", "trace"]),
     ("live", &["abi", "bpf", "filter", "scenario", "trace"]),

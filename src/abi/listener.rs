@@ -57,6 +57,25 @@ pub fn install_filter(program: &[SockFilter], flags: u64) -> Result<Installed, E
     })
 }
 
+/// Whether the kernel knows these `SECCOMP_FILTER_FLAG_*` and lets them go
+/// together. Asked without a program, so that nothing is ever installed: flags
+/// are looked at first.
+///
+/// # Errors
+///
+/// What else forbids seccomp(2), as `ENOSYS` or a sandbox's `EPERM`.
+pub fn knows_filter_flags(flags: u64) -> Result<bool, Errno> {
+    let mode = libc::SECCOMP_SET_MODE_FILTER;
+    // SAFETY: the kernel finds no program at that address, and says so.
+    let returned = unsafe { libc::syscall(libc::SYS_seccomp, mode, flags, 0usize) };
+    match Errno::result(returned) {
+        Err(Errno::EFAULT) => Ok(true),
+        Err(Errno::EINVAL) => Ok(false),
+        Err(error) => Err(error),
+        Ok(_) => Err(Errno::EFAULT),
+    }
+}
+
 /// How large the kernel's structures are, `SECCOMP_GET_NOTIF_SIZES`.
 ///
 /// # Errors

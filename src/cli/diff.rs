@@ -7,14 +7,16 @@ use clap::Args;
 
 use super::output::{Output, style};
 use super::{End, Failure};
-use crate::suite::{RunRecord, diff};
+use crate::suite::{Pairs, RunRecord, StoreError, diff, pairs, read_record, read_records};
 
 /// Which records.
 #[derive(Debug, Args)]
 pub(super) struct DiffArguments {
-    /// A run record, as `run --format json` writes it
+    /// A run record, as `run --format json` writes it, or the folder of a
+    /// matrix
     before: PathBuf,
-    /// Another one
+    /// Another one of the same kind; kernels of two folders are matched by
+    /// release, and by series where the releases differ
     after: PathBuf,
     /// Scenarios that may differ: one a line, `#` begins a comment
     #[arg(long, value_name = "FILE")]
@@ -22,7 +24,19 @@ pub(super) struct DiffArguments {
 }
 
 pub(super) fn run(arguments: &DiffArguments, output: &mut Output) -> Result<End, Failure> {
-    let (before, after) = (read(&arguments.before)?, read(&arguments.after)?);
+    let (before, after) = (&arguments.before, &arguments.after);
+    let found = match (before.is_dir(), after.is_dir()) {
+        (true, true) => pairs(read_records(before)?, read_records(after)?),
+        (false, false) => {
+            let pair = (read_record(before)?, read_record(after)?);
+            Pairs { pairs: vec![pair], ..Pairs::default() }
+        }
+        _ => {
+            let (a, b) = (before.display(), after.display());
+            let why = format!("{a} and {b}: name two records, or two folders of records");
+            return Err(Failure::User(why));
+        }
+    };
     let allowed = match &arguments.allow {
         Some(path) => text(path)?,
         None => String::new(),
@@ -32,10 +46,33 @@ pub(super) fn run(arguments: &DiffArguments, output: &mut Output) -> Result<End,
         .map(|line| line.split('#').next().unwrap_or_default().trim())
         .filter(|line| !line.is_empty())
         .collect();
-    let (head, reset) = (style::HEAD, anstyle::Reset);
-    let releases = (&before.kernel.release, &after.kernel.release);
     let mut news = 0;
-    let changes = diff(&before, &after);
+    for (before, after) in &found.pairs {
+        news += tell_pair(before, after, &allowed, output)?;
+    }
+    let alone = [(before, &found.only_first), (after, &found.only_second)];
+    for (folder, records) in alone {
+        for record in records {
+            let release = &record.kernel.release;
+            writeln!(output, "only {} has Linux {release}", folder.display())?;
+            news += 1;
+        }
+    }
+    Ok(if news > 0 { End::Finding } else { End::Known })
+}
+
+/// Tells what changed between two records; gives how many changes are not
+/// allowed.
+fn tell_pair(
+    before: &RunRecord,
+    after: &RunRecord,
+    allowed: &[&str],
+    output: &mut Output,
+) -> Result<usize, Failure> {
+    let (head, reset) = (style::HEAD, anstyle::Reset);
+    let releases = [&before.kernel.release, &after.kernel.release];
+    let changes = diff(before, after);
+    let mut news = 0;
     for change in &changes {
         let known = allowed.contains(&change.scenario.as_str());
         news += usize::from(!known);
@@ -46,7 +83,7 @@ pub(super) fn run(arguments: &DiffArguments, output: &mut Output) -> Result<End,
         }
         for step in &change.steps {
             writeln!(output, "    {}", step.step)?;
-            for (release, outcome) in [(releases.0, &step.before), (releases.1, &step.after)] {
+            for (release, outcome) in releases.into_iter().zip(&step.outcomes) {
                 let outcome = if outcome.is_empty() { "nothing" } else { outcome };
                 writeln!(output, "        {release}: {outcome}")?;
             }
@@ -54,11 +91,13 @@ pub(super) fn run(arguments: &DiffArguments, output: &mut Output) -> Result<End,
     }
     writeln!(
         output,
-        "{} scenarios differ, {} of them allowed",
+        "Linux {} and {}: {} scenarios differ, {} of them allowed",
+        releases[0],
+        releases[1],
         changes.len(),
         changes.len() - news
     )?;
-    Ok(if news > 0 { End::Finding } else { End::Known })
+    Ok(news)
 }
 
 fn text(path: &Path) -> Result<String, Failure> {
@@ -66,18 +105,8 @@ fn text(path: &Path) -> Result<String, Failure> {
         .map_err(|error| Failure::User(format!("{}: {error}", path.display())))
 }
 
-/// Reads a record; one of another version is refused as such.
-fn read(path: &Path) -> Result<RunRecord, Failure> {
-    let wrong = |why: String| Failure::User(format!("{}: {why}", path.display()));
-    let value: serde_json::Value = serde_json::from_str(&text(path)?)
-        .map_err(|error| wrong(format!("no run record: {error}")))?;
-    match value.get("format").and_then(serde_json::Value::as_u64) {
-        Some(format) if format == u64::from(RunRecord::FORMAT) => {}
-        Some(format) => {
-            let known = RunRecord::FORMAT;
-            return Err(wrong(format!("a run record of format {format}; this tool reads {known}")));
-        }
-        None => return Err(wrong("no run record: it has no format".to_owned())),
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Failure::User(error.to_string())
     }
-    serde_json::from_value(value).map_err(|error| wrong(format!("a broken run record: {error}")))
 }

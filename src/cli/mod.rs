@@ -5,10 +5,13 @@ mod check;
 mod diff;
 mod kernels;
 mod list;
+mod matrix;
 mod model;
 mod output;
+mod probe;
 mod run;
 mod show;
+mod table;
 mod vm;
 
 use std::process::ExitCode;
@@ -50,7 +53,11 @@ enum Command {
     /// Run scenarios on another kernel, in a virtual machine
     #[command(subcommand)]
     Vm(vm::VmCommand),
-    /// Tell what changed between two run records
+    /// Run scenarios on several kernels and on this one, and tell what differs
+    Matrix(matrix::MatrixArguments),
+    /// Tell which kernel facts hold here, by behaviour and not by version
+    Probe(probe::ProbeArguments),
+    /// Tell what changed between two run records, or two matrices
     Diff(diff::DiffArguments),
     /// List, fetch and remove kernels of the Debian archive
     Kernels(kernels::KernelsArguments),
@@ -120,6 +127,8 @@ pub fn main() -> ExitCode {
     let ended = match arguments.command {
         Command::Run(arguments) => run::run(&arguments, &mut output),
         Command::Vm(vm::VmCommand::Run(arguments)) => vm::run(&arguments, &mut output),
+        Command::Matrix(arguments) => matrix::run(&arguments, &mut output),
+        Command::Probe(arguments) => probe::run(&arguments, &mut output),
         Command::Diff(arguments) => diff::run(&arguments, &mut output),
         Command::Kernels(arguments) => kernels::kernels(&arguments, &mut output),
         Command::List(arguments) => list::list(&arguments, &mut output),

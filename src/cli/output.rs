@@ -34,6 +34,11 @@ impl Output {
         // There is nobody left to tell if this fails.
         let _ = writeln!(self.err, "{head}{message}");
     }
+
+    /// Says how the work goes, on standard error.
+    pub fn note(&mut self, message: &str) {
+        let _ = writeln!(self.err, "{message}");
+    }
 }
 
 impl Write for Output {

@@ -72,9 +72,9 @@ pub(super) fn run(arguments: &RunArguments, output: &mut Output) -> Result<End, 
     );
     let kernel = Kernel::running().map_err(|error| Failure::Harness(error.to_string()))?;
     let pool = Pool::new(jobs, None).map_err(|error| Failure::Harness(error.to_string()))?;
-    let (profile, plan) = (arguments.profile, arguments.plan());
+    let plan = arguments.plan();
     let bar = progress_bar(plan.runs(&cases));
-    let result = suite::run(&catalogue, &cases, kernel, profile, &pool, plan, |done| {
+    let result = suite::run(&catalogue, &cases, kernel, &pool, plan, |done| {
         bar.set_position(done as u64);
     })
     .map_err(|error| Failure::Harness(error.to_string()))?;
@@ -91,11 +91,6 @@ impl RunArguments {
         Selection { wanted: self.wanted.clone(), theme: self.theme.clone() }
     }
 
-    /// The release to judge by, if it is another than the kernel's.
-    pub fn profile(&self) -> Option<Release> {
-        self.profile
-    }
-
     /// Whether a number of workers was asked for.
     pub fn has_jobs(&self) -> bool {
         self.jobs.is_some()
@@ -103,7 +98,7 @@ impl RunArguments {
 
     /// How often.
     pub fn plan(&self) -> Plan {
-        Plan { repeat: self.repeat as usize, seed: self.seed }
+        Plan { repeat: self.repeat as usize, seed: self.seed, judged_as: self.profile }
     }
 
     /// The file for the result, opened before anything is run; what it holds

@@ -1,15 +1,13 @@
 //! `unotify-lab vm`
 
-use std::path::Path;
-
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::kernels::ArchiveArguments;
 use super::output::Output;
 use super::run::{self, RunArguments};
 use super::{End, Failure};
-use crate::suite::{Catalogue, Collected, jobs};
-use crate::vm::{self, Accelerator, Machine};
+use crate::suite::Catalogue;
+use crate::vm::{self, Accelerator, KernelImage, Machine};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum VmCommand {
@@ -24,19 +22,26 @@ pub(super) struct VmRunArguments {
     /// debian:7.2.12+deb13-cloud-amd64
     #[arg(long, value_name = "KERNEL")]
     kernel: String,
-    /// Memory of the guest, in MiB
+    #[command(flatten)]
+    machine: MachineArguments,
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+/// In which machine, and where kernels come from.
+#[derive(Debug, Args)]
+pub(super) struct MachineArguments {
+    /// Memory of a guest, in MiB
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(128..))]
     memory: u32,
-    /// Processors of the guest
+    /// Processors of a guest
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
     cpus: u32,
-    /// How the guest is run
+    /// How guests are run
     #[arg(long, value_enum, default_value_t = Accelerate::Auto)]
     accelerator: Accelerate,
     #[command(flatten)]
     archive: ArchiveArguments,
-    #[command(flatten)]
-    run: RunArguments,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -49,6 +54,25 @@ enum Accelerate {
     Tcg,
 }
 
+impl MachineArguments {
+    /// The kernel of that name or at that path; one that is none is refused.
+    pub fn kernel(&self, name: &str) -> Result<KernelImage, Failure> {
+        let image = self.archive.archive().kernel(name)?;
+        vm::check_image(&image.path)?;
+        Ok(image)
+    }
+
+    /// The machine, which a kernel may have to try out.
+    pub fn machine(&self, kernel: &KernelImage) -> Result<Machine, Failure> {
+        let accelerator = match self.accelerator {
+            Accelerate::Auto => vm::accelerator(&kernel.path)?,
+            Accelerate::Kvm => Accelerator::Kvm,
+            Accelerate::Tcg => Accelerator::Emulation,
+        };
+        Ok(Machine { memory: self.memory, cpus: self.cpus, accelerator })
+    }
+}
+
 pub(super) fn run(arguments: &VmRunArguments, output: &mut Output) -> Result<End, Failure> {
     if arguments.run.has_jobs() {
         let why = "--jobs is for this kernel; a guest uses its processors (--cpus)";
@@ -58,30 +82,16 @@ pub(super) fn run(arguments: &VmRunArguments, output: &mut Output) -> Result<End
     let catalogue = Catalogue::built_in()?.with_paths(&selection)?;
     let cases = catalogue.select(&selection)?;
     let file = arguments.run.open_output()?;
-    let image = arguments.archive.archive().kernel(&arguments.kernel)?;
-    // By number, as the program that lists its libraries is another process.
-    let executable = format!("/proc/{}/exe", std::process::id());
-    let executable = Path::new(&executable);
-    let accelerator = match arguments.accelerator {
-        Accelerate::Auto => vm::accelerator(&image.path, executable),
-        Accelerate::Kvm => Accelerator::Kvm,
-        Accelerate::Tcg => Accelerator::Emulation,
-    };
-    let machine = Machine { memory: arguments.memory, cpus: arguments.cpus, accelerator };
-    let jobs = jobs(&cases, arguments.run.plan());
-    let mut collected = Collected::new(&cases, arguments.run.plan());
-    let bar = run::progress_bar(jobs.len());
-    let guest = vm::run(&image.path, executable, machine, &jobs, |job, result| {
-        collected.add(job, result);
-        bar.inc(1);
-    })?;
+    let image = arguments.machine.kernel(&arguments.kernel)?;
+    let machine = arguments.machine.machine(&image)?;
+    let plan = arguments.run.plan();
+    let bar = run::progress_bar(plan.runs(&cases));
+    let done = || bar.inc(1);
+    let (result, guest) = vm::run_suite(&catalogue, &cases, &image.path, machine, plan, done)?;
     bar.finish_and_clear();
     if let Some(trouble) = &guest.trouble {
         output.complain(trouble);
     }
-    let missing = "the guest ended before it was run";
-    // Everything in a guest is root's.
-    let result = collected.judge(&catalogue, guest.kernel, 0, arguments.run.profile(), missing);
     run::tell(&result, &arguments.run, file, output)
 }
 

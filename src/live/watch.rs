@@ -122,7 +122,11 @@ impl Watched {
         let pending =
             || ["SigPnd:", "ShdPnd:"].iter().any(|name| field(status, name) != Some(NO_SIGNAL));
         let rest = match letter {
-            'Z' | 'X' => return Look { letter, ..Look::GONE },
+            // Its end is only known to others, such as the parent who waits
+            // for the process, when it is not found any more.
+            'X' => Rest::Moving,
+            'Z' if reaps_itself(status) => Rest::Moving,
+            'Z' => return Look { letter, ..Look::GONE },
             'R' if phase == SPINNING && !pending() && spins(area) => Rest::Idle,
             _ if call == Call::Running => Rest::Moving,
             'T' => Rest::Stopped,
@@ -161,6 +165,12 @@ impl Watched {
         let place = place.unwrap_or("0");
         LASTING.iter().any(|known| place.starts_with(known))
     }
+}
+
+/// Whether a zombie is about to go by itself: a thread that is not its
+/// process's first one, and is not traced (`exit_notify`).
+fn reaps_itself(status: &str) -> bool {
+    field(status, "Tgid:") != field(status, "Pid:") && field(status, "TracerPid:") == Some("0")
 }
 
 /// The call of a task that hides it.

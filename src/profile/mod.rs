@@ -46,6 +46,14 @@ pub struct Decision {
     pub fails: &'static str,
 }
 
+impl Decision {
+    /// Whether it is a race, of which every run can show that the fact does not
+    /// hold, and none that it does.
+    pub fn is_race(&self) -> bool {
+        self.holds.is_empty()
+    }
+}
+
 /// Which facts hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile(BTreeMap<&'static str, bool>);

@@ -15,6 +15,11 @@ use crate::verdict::StoredTrace;
 
 static SCENARIOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
 
+/// The text of a scenario file that is compiled in, by `theme/name`.
+pub(super) fn built_in_source(id: &str) -> Option<&'static str> {
+    SCENARIOS.get_file(format!("{id}.toml"))?.contents_utf8()
+}
+
 /// Folders of `scenarios/` that hold no scenarios.
 const CLAIMS: &str = "claims";
 const TRACES: &str = "traces";

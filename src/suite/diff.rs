@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::record::RunRecord;
-use crate::trace::{Event, Trace};
+use super::steps::{ChangedStep, changed_steps};
 
 /// One scenario that two runs saw differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,20 +11,9 @@ pub struct Change {
     /// The scenario.
     pub scenario: String,
     /// What differs, step by step; empty where only one of the runs has it.
-    pub steps: Vec<StepChange>,
+    pub steps: Vec<ChangedStep>,
     /// Why there is nothing to compare, if so.
     pub missing: Option<String>,
-}
-
-/// One step that had other outcomes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StepChange {
-    /// The step as the script says it, with its actor and label.
-    pub step: String,
-    /// Its outcomes in the first run, joined; empty for none.
-    pub before: String,
-    /// Its outcomes in the second run.
-    pub after: String,
 }
 
 /// What two runs saw differently, in the order of the scenarios' names.
@@ -49,7 +38,7 @@ pub fn diff(a: &RunRecord, b: &RunRecord) -> Vec<Change> {
             }
             match (&before.trace, &after.trace) {
                 (Some(x), Some(y)) if x == y => None,
-                (Some(x), Some(y)) => change(step_changes(x, y), None),
+                (Some(x), Some(y)) => change(changed_steps(&[x, y]), None),
                 (None, None) => None,
                 _ => change(Vec::new(), Some("it ran in one of the runs only".to_owned())),
             }
@@ -57,42 +46,41 @@ pub fn diff(a: &RunRecord, b: &RunRecord) -> Vec<Change> {
         .collect()
 }
 
-/// The steps whose outcomes differ. What happens to actors between their acts
-/// (handlers, stops, ends) is compared as one step an actor.
-fn step_changes(a: &Trace, b: &Trace) -> Vec<StepChange> {
-    let (before, after) = (outcomes(a), outcomes(b));
-    let steps: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
-    let joined = |side: &BTreeMap<Key, Vec<String>>, key| {
-        side.get(key).map(|outcomes| outcomes.join(", ")).unwrap_or_default()
-    };
-    steps
-        .into_iter()
-        .map(|key| StepChange {
-            step: key.1.clone(),
-            before: joined(&before, key),
-            after: joined(&after, key),
-        })
-        .filter(|change| change.before != change.after)
-        .collect()
+/// Records of two matrices that belong together, and those that have no
+/// partner.
+#[derive(Clone, Debug, Default)]
+pub struct Pairs {
+    /// One of the first matrix with one of the second.
+    pub pairs: Vec<(RunRecord, RunRecord)>,
+    /// Those that only the first has.
+    pub only_first: Vec<RunRecord>,
+    /// Those that only the second has.
+    pub only_second: Vec<RunRecord>,
 }
 
-/// The act's number (events outside acts come last), and how it is told.
-type Key = (usize, String);
-
-fn outcomes(trace: &Trace) -> BTreeMap<Key, Vec<String>> {
-    let mut steps: BTreeMap<Key, Vec<String>> = BTreeMap::new();
-    for event in &trace.events {
-        let key = (event.act.unwrap_or(usize::MAX), told(event));
-        steps.entry(key).or_default().push(event.outcome.to_string());
+/// Matches the records of two matrices: those of the same kernel release, and
+/// what is left by series, as a distribution's kernel of today and of last
+/// month.
+pub fn pairs(first: Vec<RunRecord>, second: Vec<RunRecord>) -> Pairs {
+    let mut found = Pairs { only_second: second, ..Pairs::default() };
+    let mut left = Vec::new();
+    for record in first {
+        let same = |other: &RunRecord| other.kernel.release == record.kernel.release;
+        match found.only_second.iter().position(same) {
+            Some(index) => found.pairs.push((record, found.only_second.remove(index))),
+            None => left.push(record),
+        }
     }
-    steps
-}
-
-fn told(event: &Event) -> String {
-    let label = event.label.as_ref().map(|label| format!("{label}: ")).unwrap_or_default();
-    match &event.actor {
-        Some(actor) if event.text.is_empty() => format!("{actor}, between acts"),
-        Some(actor) => format!("{label}{actor}: {}", event.text),
-        None => format!("{label}{}", event.text),
+    let series =
+        |record: &RunRecord| record.kernel.upstream().map(|release| (release.major, release.minor));
+    for record in left {
+        let same =
+            |other: &RunRecord| series(&record).is_some() && series(other) == series(&record);
+        match found.only_second.iter().position(same) {
+            Some(index) => found.pairs.push((record, found.only_second.remove(index))),
+            None => found.only_first.push(record),
+        }
     }
+    found.pairs.sort_by_cached_key(|(record, _)| record.kernel.upstream());
+    found
 }

@@ -3,13 +3,23 @@
 mod catalogue;
 mod diff;
 mod kernel;
+mod matrix;
+mod probe;
 mod record;
 mod run;
+mod steps;
+mod store;
 mod ways;
 
 pub use catalogue::{Case, Catalogue, CatalogueError, Selection, SourceFile};
-pub use diff::{Change, StepChange, diff};
+pub use diff::{Change, Pairs, diff, pairs};
 pub use kernel::Kernel;
+pub use matrix::{
+    CaseRow, FactRow, FactStanding, Matrix, MatrixKernel, OddVerdict, SkippedCase, StepRow, Stretch,
+};
+pub use probe::{Probed, Undecided, probe};
 pub use record::{CaseRecord, ClaimRecord, RunRecord};
 pub use run::{CaseResult, Collected, Plan, RACE_RUNS, SuiteResult, jobs, run};
+pub use steps::ChangedStep;
+pub use store::{StoreError, new_folder, read_record, read_records, write_record};
 pub use ways::{Way, differences};

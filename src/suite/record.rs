@@ -69,6 +69,15 @@ pub struct ClaimRecord {
     pub standing: Standing,
 }
 
+impl CaseRecord {
+    /// All traces that say something.
+    pub fn seen(&self) -> Vec<&Trace> {
+        let ways = self.ways.iter().filter(|way| way.count > 0).map(|way| &way.trace);
+        let whole = self.trace.iter().filter(|_| !self.verdict.is_trouble());
+        whole.chain(ways).collect()
+    }
+}
+
 impl RunRecord {
     /// The version of the format that this tool writes.
     pub const FORMAT: u32 = 1;

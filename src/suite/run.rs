@@ -63,7 +63,7 @@ pub struct SuiteResult<'c> {
 /// How often a case that races is run for each time that others are.
 pub const RACE_RUNS: usize = 100;
 
-/// How often cases are run.
+/// How cases are run and judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// So often each, and those that race [`RACE_RUNS`] times as often.
@@ -71,6 +71,8 @@ pub struct Plan {
     /// What delays in races are drawn from: each run has a seed of its own,
     /// from this one on.
     pub seed: u64,
+    /// The release to judge by, if it is another than the kernel's.
+    pub judged_as: Option<Release>,
 }
 
 impl Plan {
@@ -83,7 +85,7 @@ impl Plan {
 /// The jobs that run cases as planned, in rounds.
 pub fn jobs(cases: &[Case<'_>], plan: Plan) -> Vec<Job> {
     let racing = racing(cases);
-    let Plan { repeat, seed } = plan;
+    let Plan { repeat, seed, .. } = plan;
     let more = (0..repeat * (RACE_RUNS - 1)).flat_map(|_| racing.iter().map(|case| &cases[*case]));
     more.chain((0..repeat).flat_map(|_| cases))
         .enumerate()
@@ -105,6 +107,7 @@ fn racing(cases: &[Case<'_>]) -> Vec<usize> {
 #[derive(Debug)]
 pub struct Collected<'c> {
     cases: &'c [Case<'c>],
+    plan: Plan,
     racing: Vec<usize>,
     /// How many of the jobs are further runs of those that race.
     more: usize,
@@ -116,7 +119,7 @@ impl<'c> Collected<'c> {
     pub fn new(cases: &'c [Case<'c>], plan: Plan) -> Self {
         let racing = racing(cases);
         let more = racing.len() * plan.repeat * (RACE_RUNS - 1);
-        Collected { cases, racing, more, seen: cases.iter().map(|_| None).collect() }
+        Collected { cases, plan, racing, more, seen: cases.iter().map(|_| None).collect() }
     }
 
     /// The result of the job of that number, as [`jobs`] counts them.
@@ -133,17 +136,15 @@ impl<'c> Collected<'c> {
         });
     }
 
-    /// Judges what was seen on a kernel, as a user, by its own release or another:
-    /// `missing` says why a case that never ran has no result.
+    /// Judges what was seen on a kernel, as a user: `missing` says why a case that never ran has no result.
     pub fn judge(
         self,
         catalogue: &'c Catalogue,
         kernel: Kernel,
         user: u32,
-        judged_as: Option<Release>,
         missing: &str,
     ) -> SuiteResult<'c> {
-        let release = judged_as.or(kernel.upstream());
+        let release = self.plan.judged_as.or(kernel.upstream());
         let by_version = release.map_or_else(Profile::default, Profile::of);
         let results: Vec<CaseResult<'c>> = self
             .cases
@@ -266,7 +267,6 @@ pub fn run<'c>(
     catalogue: &'c Catalogue,
     cases: &'c [Case<'c>],
     kernel: Kernel,
-    judged_as: Option<Release>,
     pool: &Pool,
     plan: Plan,
     mut progress: impl FnMut(usize),
@@ -279,7 +279,7 @@ pub fn run<'c>(
         progress(done);
     })?;
     let user = nix::unistd::getuid().as_raw();
-    Ok(collected.judge(catalogue, kernel, user, judged_as, "it was never run"))
+    Ok(collected.judge(catalogue, kernel, user, "it was never run"))
 }
 
 /// What the runs of one case have given so far.

@@ -90,7 +90,7 @@ enum Source {
     Security,
 }
 
-/// Lists older than this are fetched anew.
+/// Package lists older than this are fetched anew.
 const OLDEST_LISTS: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What begins the name of every kernel's package.
@@ -122,11 +122,20 @@ impl Archive {
         let Some(wanted) = name.strip_prefix("debian:") else {
             return self.kernel_at(Path::new(name));
         };
-        if let Some(cached) = self.cached()?.into_iter().find(|image| image.name == wanted) {
-            return Ok(cached);
+        let cached = self.cached()?;
+        if let Some(image) = cached.iter().find(|image| image.name == wanted) {
+            return Ok(image.clone());
         }
-        self.refresh()?;
-        let names = self.names()?;
+        let names = match self.available() {
+            Ok(names) => names,
+            // What is there already can be had without the archive.
+            Err(error) => {
+                let names: Vec<String> = cached.iter().map(|image| image.name.clone()).collect();
+                let found = best(&names, wanted).map(str::to_owned);
+                let image = cached.into_iter().find(|image| Some(&image.name) == found.as_ref());
+                return image.ok_or(error);
+            }
+        };
         let found = best(&names, wanted).ok_or_else(|| KernelsError::Unknown {
             name: wanted.to_owned(),
             near: near(&names, wanted),
@@ -181,8 +190,26 @@ impl Archive {
     ///
     /// Whatever apt says.
     pub fn available(&self) -> Result<Vec<String>, KernelsError> {
-        self.refresh()?;
-        self.names()
+        let stamp = self.cache.join("apt/names");
+        let sources = self.sources()?;
+        let list = self.folder("apt")?.join("sources.list");
+        let same = fs::read_to_string(&list).is_ok_and(|text| text == sources);
+        let age = fs::metadata(&stamp)
+            .and_then(|stamp| stamp.modified())
+            .ok()
+            .and_then(|time| SystemTime::now().duration_since(time).ok());
+        if same
+            && age.is_some_and(|age| age < OLDEST_LISTS)
+            && let Ok(names) = fs::read_to_string(&stamp)
+        {
+            return Ok(names.lines().map(str::to_owned).collect());
+        }
+        fs::write(&list, sources).map_err(|error| KernelsError::Cache { path: list, error })?;
+        output(self.apt("apt-get")?.args(["update", "-q", "--error-on=any"]), "apt-get")?;
+        let names = self.names()?;
+        fs::write(&stamp, names.join("\n") + "\n")
+            .map_err(|error| KernelsError::Cache { path: stamp, error })?;
+        Ok(names)
     }
 
     fn kernel_at(&self, path: &Path) -> Result<KernelImage, KernelsError> {
@@ -239,24 +266,6 @@ impl Archive {
         }
         command.stdin(Stdio::null());
         Ok(command)
-    }
-
-    /// Fetches the package lists if they are old.
-    fn refresh(&self) -> Result<(), KernelsError> {
-        let stamp = self.cache.join("apt/refreshed");
-        let sources = self.sources()?;
-        let list = self.folder("apt")?.join("sources.list");
-        let same = fs::read_to_string(&list).is_ok_and(|text| text == sources);
-        let age = fs::metadata(&stamp)
-            .and_then(|stamp| stamp.modified())
-            .ok()
-            .and_then(|time| SystemTime::now().duration_since(time).ok());
-        if same && age.is_some_and(|age| age < OLDEST_LISTS) {
-            return Ok(());
-        }
-        fs::write(&list, sources).map_err(|error| KernelsError::Cache { path: list, error })?;
-        output(self.apt("apt-get")?.args(["update", "-q", "--error-on=any"]), "apt-get")?;
-        fs::write(&stamp, "").map_err(|error| KernelsError::Cache { path: stamp, error })
     }
 
     /// The sources list: the machine's own archives, in all suites.

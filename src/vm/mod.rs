@@ -13,7 +13,7 @@ mod qemu;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
@@ -25,7 +25,7 @@ pub use kernels::{Archive, KernelImage, KernelsError};
 pub use qemu::{Accelerator, Machine};
 
 use crate::live::{Job, RunResult};
-use crate::suite::Kernel;
+use crate::suite::{self, Case, Catalogue, Collected, Kernel, Plan, SuiteResult};
 
 /// Why a virtual machine could not be used.
 #[derive(Debug, Error)]
@@ -60,11 +60,22 @@ pub struct GuestRun {
     /// What went wrong on the way: faults that the kernel told of, boots that
     /// ended before the work was done. The results until then stand.
     pub trouble: Option<String>,
+    /// How long it took.
+    pub times: Times,
 }
 
-/// A guest under KVM is at its init within a second or two; under emulation
-/// it would take longer than this.
-const LONGEST_PROBE: Duration = Duration::from_secs(10);
+/// How long a guest took, by this machine's clock. Of several boots, the sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// From power-on to what its init said first.
+    pub boot: Duration,
+    /// From there to its end.
+    pub work: Duration,
+}
+
+/// How long one of two guests that race for their init is listened to before
+/// the other.
+const TURN: Duration = Duration::from_millis(20);
 
 /// Most boots for one list of jobs.
 const MOST_BOOTS: u32 = 3;
@@ -87,15 +98,21 @@ pub fn run(
     let mut left: Vec<usize> = (0..jobs.len()).collect();
     let mut booted = None;
     let mut trouble: Option<String> = None;
+    let mut times = Times::default();
     for _ in 0..MOST_BOOTS {
         let request = Request { jobs: left.iter().map(|job| jobs[*job].clone()).collect() };
         let request = serde_json::to_vec(&request).expect("a request is plain data");
         let archive = initramfs::build(executable, &request).map_err(VmError::Setup)?;
+        let power_on = Instant::now();
+        let mut at_init = None;
         let mut guest = Guest::boot(kernel, &archive, machine)?;
         let given = left.clone();
         let end = loop {
             match guest.next(LONGEST_SILENCE) {
-                Ok(Message::Kernel(kernel)) => booted = Some(kernel),
+                Ok(Message::Kernel(kernel)) => {
+                    booted = Some(kernel);
+                    at_init = Some(Instant::now());
+                }
                 Ok(Message::Result(index, result)) => {
                     let Some(job) = given.get(index) else { continue };
                     left.retain(|left| left != job);
@@ -105,6 +122,9 @@ pub fn run(
                 Err(end) => break end,
             }
         };
+        let at_init = at_init.unwrap_or_else(Instant::now);
+        times.boot += at_init - power_on;
+        times.work += at_init.elapsed();
         let told = match end {
             GuestEnd::Done => {
                 guest.oopsed().map(|line| format!("the kernel told of a fault: {line}"))
@@ -125,7 +145,7 @@ pub fn run(
         }
     }
     match booted {
-        Some(kernel) => Ok(GuestRun { kernel, trouble }),
+        Some(kernel) => Ok(GuestRun { kernel, trouble, times }),
         None => Err(VmError::NoBoot {
             kernel: kernel.display().to_string(),
             console: trouble.unwrap_or_default(),
@@ -133,22 +153,75 @@ pub fn run(
     }
 }
 
-/// Whether guests run by the host's processor here: one is booted, as a
-/// device that opens is no proof.
-pub fn accelerator(kernel: &Path, executable: &Path) -> Accelerator {
-    let opens = std::fs::File::options().read(true).write(true).open("/dev/kvm").is_ok();
-    let machine = Machine { memory: 256, cpus: 1, accelerator: Accelerator::Kvm };
-    let boots = || {
-        let request = serde_json::to_vec(&Request { jobs: Vec::new() }).ok()?;
-        let archive = initramfs::build(executable, &request).ok()?;
-        let mut guest = Guest::boot(kernel, &archive, machine).ok()?;
-        guest.next(LONGEST_PROBE).ok()
-    };
-    if opens && boots().is_some() { Accelerator::Kvm } else { Accelerator::Emulation }
+/// Runs cases `repeat` times each on a kernel in a virtual machine and judges
+/// them; `progress` is told of every run that is done. What went wrong on the
+/// way is in the second part.
+///
+/// # Errors
+///
+/// As [`run`]'s.
+pub fn run_suite<'c>(
+    catalogue: &'c Catalogue,
+    cases: &'c [Case<'c>],
+    kernel: &Path,
+    machine: Machine,
+    plan: Plan,
+    mut progress: impl FnMut(),
+) -> Result<(SuiteResult<'c>, GuestRun), VmError> {
+    let mut collected = Collected::new(cases, plan);
+    let guest =
+        run(kernel, &this_executable(), machine, &suite::jobs(cases, plan), |job, result| {
+            collected.add(job, result);
+            progress();
+        })?;
+    let missing = "the guest ended before it was run";
+    // Everything in a guest is root's.
+    let result = collected.judge(catalogue, guest.kernel.clone(), 0, missing);
+    Ok((result, guest))
 }
 
-/// The boot protocol's magic (`Documentation/arch/x86/boot.rst`).
-fn check_image(path: &Path) -> Result<(), VmError> {
+/// The executable that runs now: by number, as the program that lists its
+/// libraries is another process.
+pub fn this_executable() -> PathBuf {
+    PathBuf::from(format!("/proc/{}/exe", std::process::id()))
+}
+
+/// How guests run fastest here. A device that opens is no proof: where
+/// /dev/kvm does, two guests are booted, and the one that comes to its init
+/// first tells.
+///
+/// # Errors
+///
+/// An image that is none, a machine that cannot be started.
+pub fn accelerator(kernel: &Path) -> Result<Accelerator, VmError> {
+    check_image(kernel)?;
+    if std::fs::File::options().read(true).write(true).open("/dev/kvm").is_err() {
+        return Ok(Accelerator::Emulation);
+    }
+    let request = serde_json::to_vec(&Request { jobs: Vec::new() }).expect("it is plain data");
+    let archive = initramfs::build(&this_executable(), &request).map_err(VmError::Setup)?;
+    let boot =
+        |accelerator| Guest::boot(kernel, &archive, Machine { memory: 256, cpus: 1, accelerator });
+    let (mut fast, mut slow) = (boot(Accelerator::Kvm)?, boot(Accelerator::Emulation)?);
+    loop {
+        match fast.next(TURN) {
+            Ok(_) => return Ok(Accelerator::Kvm),
+            Err(GuestEnd::Silent(_)) => {}
+            Err(_) => return Ok(Accelerator::Emulation),
+        }
+        if !matches!(slow.next(TURN), Err(GuestEnd::Silent(_))) {
+            return Ok(Accelerator::Emulation);
+        }
+    }
+}
+
+/// Whether a file is a kernel image, by the boot protocol's magic
+/// (`Documentation/arch/x86/boot.rst`).
+///
+/// # Errors
+///
+/// A file that is none, or cannot be read.
+pub fn check_image(path: &Path) -> Result<(), VmError> {
     let mut magic = [0; 4];
     let read = std::fs::File::open(path).and_then(|image| image.read_at(&mut magic, 0x202));
     read.map_err(|error| VmError::Unreadable(path.to_owned(), error))?;
