@@ -17,6 +17,7 @@ pub mod demo;
 pub mod filter;
 pub mod live;
 pub mod profile;
+pub mod report;
 pub mod scenario;
 pub mod suite;
 pub mod trace;

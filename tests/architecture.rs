@@ -14,9 +14,16 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("live", &["abi", "bpf", "filter", "scenario", "trace"]),
     ("verdict", &["claim", "profile", "trace"]),
     ("suite", &["claim", "live", "profile", "scenario", "trace", "verdict"]),
+    ("report", &["claim", "profile", "suite", "trace", "verdict"]),
     ("vm", &["live", "suite"]),
     ("demo", &["abi", "filter"]),
-    ("cli", &["claim", "demo", "live", "profile", "scenario", "suite", "trace", "verdict", "vm"]),
+    (
+        "cli",
+        &[
+            "claim", "demo", "live", "profile", "report", "scenario", "suite", "trace", "verdict",
+            "vm",
+        ],
+    ),
 ];
 
 /// Modules in which `unsafe` may stand, as files or folders of `src`.

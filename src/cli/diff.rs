@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::output::{Output, style};
+use super::report::read;
 use super::{End, Failure};
-use crate::suite::{RunRecord, diff};
+use crate::suite::diff;
 
 /// Which records.
 #[derive(Debug, Args)]
@@ -64,20 +65,4 @@ pub(super) fn run(arguments: &DiffArguments, output: &mut Output) -> Result<End,
 fn text(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path)
         .map_err(|error| Failure::User(format!("{}: {error}", path.display())))
-}
-
-/// Reads a record; one of another version is refused as such.
-fn read(path: &Path) -> Result<RunRecord, Failure> {
-    let wrong = |why: String| Failure::User(format!("{}: {why}", path.display()));
-    let value: serde_json::Value = serde_json::from_str(&text(path)?)
-        .map_err(|error| wrong(format!("no run record: {error}")))?;
-    match value.get("format").and_then(serde_json::Value::as_u64) {
-        Some(format) if format == u64::from(RunRecord::FORMAT) => {}
-        Some(format) => {
-            let known = RunRecord::FORMAT;
-            return Err(wrong(format!("a run record of format {format}; this tool reads {known}")));
-        }
-        None => return Err(wrong("no run record: it has no format".to_owned())),
-    }
-    serde_json::from_value(value).map_err(|error| wrong(format!("a broken run record: {error}")))
 }

@@ -6,6 +6,7 @@ mod diff;
 mod kernels;
 mod list;
 mod output;
+mod report;
 mod run;
 mod show;
 mod vm;
@@ -51,6 +52,8 @@ enum Command {
     Vm(vm::VmCommand),
     /// Tell what changed between two run records
     Diff(diff::DiffArguments),
+    /// Write a run record in a form that others read
+    Report(report::ReportArguments),
     /// List, fetch and remove kernels of the Debian archive
     Kernels(kernels::KernelsArguments),
     /// List the scenarios of the catalogue
@@ -71,6 +74,8 @@ enum End {
     Known,
     /// The kernel, or two runs, differ from what is known.
     Finding,
+    /// With a status of the kernel's own tests.
+    Kselftest(u8),
 }
 
 /// Why the command could not do its work.
@@ -118,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments, &mut output),
         Command::Vm(vm::VmCommand::Run(arguments)) => vm::run(&arguments, &mut output),
         Command::Diff(arguments) => diff::run(&arguments, &mut output),
+        Command::Report(arguments) => report::report(&arguments, &mut output),
         Command::Kernels(arguments) => kernels::kernels(&arguments, &mut output),
         Command::List(arguments) => list::list(&arguments, &mut output),
         Command::Show(arguments) => show::show(&arguments, &mut output),
@@ -127,6 +133,7 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(End::Known) | Err(Failure::Unread) => ExitCode::SUCCESS,
         Ok(End::Finding) => ExitCode::from(1),
+        Ok(End::Kselftest(status)) => ExitCode::from(status),
         Err(failure) => {
             output.complain(&failure.to_string());
             ExitCode::from(if matches!(failure, Failure::User(_)) { 2 } else { 3 })

@@ -1,18 +1,21 @@
 //! `unotify-lab run`
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::output::{Output, style};
+use super::output::{Output, OutputFile, style};
+use super::report::SubmissionArguments;
 use super::{End, Failure};
 use crate::live::Pool;
 use crate::profile::{self, Profile};
-use crate::suite::{self, CaseResult, Catalogue, Kernel, RunRecord, Selection, SuiteResult};
+use crate::report::{self, Test, ktap};
+use crate::suite::{
+    self, Case, CaseResult, Catalogue, Collected, Kernel, RunRecord, Selection, SuiteResult,
+};
 use crate::verdict::{Standing, Verdict};
 
 /// What to run, and how.
@@ -42,6 +45,12 @@ pub(super) struct RunArguments {
     /// into FOLDER, which is scenarios/traces of a checkout
     #[arg(long, value_name = "FOLDER")]
     accept: Option<PathBuf>,
+    /// End as the kernel's own tests do: 0 pass, 1 fail, 2 only known failures,
+    /// 3 a known failure that passed, 4 nothing was run
+    #[arg(long)]
+    kselftest: bool,
+    #[command(flatten)]
+    submission: SubmissionArguments,
     /// Show the trace of every scenario
     #[arg(long, short)]
     verbose: bool,
@@ -53,9 +62,24 @@ enum Format {
     Pretty,
     /// A run record
     Json,
+    /// The Kernel Test Anything Protocol, version 1, as results come
+    Ktap,
+    /// The Test Anything Protocol, version 13
+    Tap13,
+    /// JUnit's XML, as Jenkins reads it
+    Junit,
+    /// The kernel CI database's JSON, version 5.3
+    Kcidb,
+    /// LAVA's signal lines
+    Lava,
 }
 
 pub(super) fn run(arguments: &RunArguments, output: &mut Output) -> Result<End, Failure> {
+    let ended = attempt(arguments, output);
+    arguments.ended(ended, output)
+}
+
+fn attempt(arguments: &RunArguments, output: &mut Output) -> Result<End, Failure> {
     let selection = arguments.selection();
     let catalogue = Catalogue::built_in()?.with_paths(&selection)?;
     let cases = catalogue.select(&selection)?;
@@ -66,17 +90,79 @@ pub(super) fn run(arguments: &RunArguments, output: &mut Output) -> Result<End, 
     );
     let kernel = Kernel::running().map_err(|error| Failure::Harness(error.to_string()))?;
     let pool = Pool::new(jobs, None).map_err(|error| Failure::Harness(error.to_string()))?;
-    let bar = progress_bar(cases.len() * arguments.repeat());
-    let result = suite::run(&catalogue, &cases, kernel, &pool, arguments.repeat(), |done| {
+    let repeat = arguments.repeat();
+    let mut results = (arguments.format == Format::Ktap && file.is_standard())
+        .then(|| Results::new(&catalogue, &cases, &kernel, repeat));
+    let bar = match &results {
+        Some(results) => {
+            let _ = output.write_all(results.writer.head().as_bytes());
+            ProgressBar::hidden()
+        }
+        None => progress_bar(cases.len() * repeat),
+    };
+    let result = suite::run(&catalogue, &cases, kernel, &pool, repeat, |done, collected| {
         bar.set_position(done as u64);
+        if let Some(results) = &mut results {
+            results.tell(collected, output);
+        }
     })
     .map_err(|error| Failure::Harness(error.to_string()))?;
     bar.finish_and_clear();
-    tell(&result, arguments, file, output)
+    if let Some(results) = &mut results {
+        results.finish(&result, output);
+    }
+    tell(&result, arguments, file, results.is_some(), output)
 }
 
-/// The file of `--output`, if there is one.
-pub(super) type OutputFile = Option<(PathBuf, File)>;
+/// Results that are told as they come, in the order of the cases.
+struct Results {
+    writer: ktap::Writer,
+    by_version: Profile,
+    cases: usize,
+    repeat: usize,
+    told: usize,
+}
+
+impl Results {
+    fn new(catalogue: &Catalogue, cases: &[Case<'_>], kernel: &Kernel, repeat: usize) -> Self {
+        let ids: Vec<&str> = cases.iter().map(|case| case.scenario.id.as_str()).collect();
+        let claims = suite::claims_about(catalogue, &ids);
+        let claims = claims
+            .iter()
+            .map(|(document, claim)| report::claim_path(&document.document, &claim.id));
+        let paths = ids.iter().map(|id| report::case_path(id)).chain(claims).collect();
+        let by_version = kernel.upstream().map_or_else(Profile::default, Profile::of);
+        Results {
+            writer: ktap::Writer::new(paths),
+            by_version,
+            cases: cases.len(),
+            repeat,
+            told: 0,
+        }
+    }
+
+    /// Tells those that are settled now. That nobody reads them changes
+    /// nothing: what is found still counts.
+    fn tell(&mut self, collected: &Collected<'_>, output: &mut Output) {
+        while self.told < self.cases
+            && let Some(result) = collected.settled(self.told, self.repeat, &self.by_version)
+        {
+            let test =
+                Test::of_case(&result.case.scenario.id, &result.verdict, result.trace.as_ref());
+            let _ = output.write_all(self.writer.result(&test).as_bytes());
+            let _ = output.flush();
+            self.told += 1;
+        }
+    }
+
+    /// Tells the others, and the claims.
+    fn finish(&mut self, result: &SuiteResult<'_>, output: &mut Output) {
+        let tests = report::tests(&RunRecord::of(result, self.repeat));
+        for test in &tests[self.told..] {
+            let _ = output.write_all(self.writer.result(test).as_bytes());
+        }
+    }
+}
 
 impl RunArguments {
     /// What is to be run.
@@ -94,50 +180,58 @@ impl RunArguments {
         self.repeat as usize
     }
 
-    /// The file for the result, opened before anything is run; what it holds
-    /// stays until there is a result.
+    /// Where the result goes.
     pub fn open_output(&self) -> Result<OutputFile, Failure> {
-        let open = |path: &PathBuf| {
-            let told = |error| Failure::User(format!("--output {}: {error}", path.display()));
-            let options = File::options().write(true).create(true).truncate(false).open(path);
-            options.map(|file| (path.clone(), file)).map_err(told)
-        };
-        self.output.as_ref().map(open).transpose()
+        OutputFile::open(self.output.as_deref())
+    }
+
+    /// How the command ends: for kselftest, whatever keeps a test from being
+    /// made is a failure of it, as 2 and 3 have another meaning there.
+    pub fn ended(&self, ended: Result<End, Failure>, output: &mut Output) -> Result<End, Failure> {
+        match ended {
+            Err(failure @ (Failure::User(_) | Failure::Harness(_))) if self.kselftest => {
+                output.complain(&failure.to_string());
+                Ok(End::Kselftest(1))
+            }
+            other => other,
+        }
     }
 }
 
-/// Tells a result in the form that was asked for, and says how the command
-/// ends.
+/// Tells a result in the form that was asked for, unless it was told already,
+/// and says how the command ends.
 pub(super) fn tell(
     result: &SuiteResult<'_>,
     arguments: &RunArguments,
     file: OutputFile,
+    told: bool,
     output: &mut Output,
 ) -> Result<End, Failure> {
+    let record = || RunRecord::of(result, arguments.repeat());
+    let machine =
+        |format: report::Format| Some(format.render(&record(), &arguments.submission.submission()));
     let text = match arguments.format {
-        Format::Pretty => pretty(result, arguments.verbose),
+        Format::Pretty => Some(pretty(result, arguments.verbose)),
         Format::Json => {
-            let record = RunRecord::of(result, arguments.repeat());
-            serde_json::to_string_pretty(&record).expect("a record is plain data") + "\n"
+            let text = serde_json::to_string_pretty(&record()).expect("a record is plain data");
+            Some(text + "\n")
         }
+        Format::Ktap if told => None,
+        Format::Ktap => machine(report::Format::Ktap),
+        Format::Tap13 => machine(report::Format::Tap13),
+        Format::Junit => machine(report::Format::Junit),
+        Format::Kcidb => machine(report::Format::Kcidb),
+        Format::Lava => machine(report::Format::Lava),
     };
     if let Some(folder) = &arguments.accept {
         accept(result, folder, output)?;
     }
-    match file {
-        Some((path, mut file)) => {
-            let plain = anstream::adapter::strip_str(&text).to_string();
-            // A pipe or a terminal cannot be cut, and need not be.
-            let _ = file.set_len(0);
-            file.write_all(plain.as_bytes()).map_err(|error| {
-                Failure::Harness(format!("--output {}: {error}", path.display()))
-            })?;
-        }
-        None => match output.write_all(text.as_bytes()) {
-            // Nobody reads; what was found still counts.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
-            other => other?,
-        },
+    if let Some(text) = text {
+        file.write(&text, output)?;
+    }
+    if arguments.kselftest {
+        let record = record();
+        return Ok(End::Kselftest(report::exit_status(&report::tests(&record))));
     }
     let troubled = result.cases.iter().filter(|case| case.verdict.is_trouble()).count();
     if troubled > 0 {

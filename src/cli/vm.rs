@@ -50,6 +50,11 @@ enum Accelerate {
 }
 
 pub(super) fn run(arguments: &VmRunArguments, output: &mut Output) -> Result<End, Failure> {
+    let ended = attempt(arguments, output);
+    arguments.run.ended(ended, output)
+}
+
+fn attempt(arguments: &VmRunArguments, output: &mut Output) -> Result<End, Failure> {
     if arguments.run.has_jobs() {
         let why = "--jobs is for this kernel; a guest uses its processors (--cpus)";
         return Err(Failure::User(why.to_owned()));
@@ -82,7 +87,7 @@ pub(super) fn run(arguments: &VmRunArguments, output: &mut Output) -> Result<End
     let missing = "the guest ended before it was run";
     // Everything in a guest is root's.
     let result = collected.judge(&catalogue, guest.kernel, 0, missing);
-    run::tell(&result, &arguments.run, file, output)
+    run::tell(&result, &arguments.run, file, false, output)
 }
 
 impl From<vm::VmError> for Failure {

@@ -9,5 +9,5 @@ mod run;
 pub use catalogue::{Case, Catalogue, CatalogueError, Selection, SourceFile};
 pub use diff::{Change, StepChange, diff};
 pub use kernel::Kernel;
-pub use record::{CaseRecord, ClaimRecord, RunRecord};
-pub use run::{CaseResult, Collected, SuiteResult, jobs, run};
+pub use record::{CaseRecord, ClaimRecord, RecordError, RunRecord};
+pub use run::{CaseResult, Collected, SuiteResult, claims_about, jobs, run};

@@ -62,21 +62,37 @@ pub fn jobs(cases: &[Case<'_>], repeat: usize) -> Vec<Job> {
 pub struct Collected<'c> {
     cases: &'c [Case<'c>],
     seen: Vec<Option<Seen>>,
+    runs: Vec<usize>,
 }
 
 impl<'c> Collected<'c> {
     /// Nothing so far.
     pub fn new(cases: &'c [Case<'c>]) -> Self {
-        Collected { cases, seen: cases.iter().map(|_| None).collect() }
+        let seen = cases.iter().map(|_| None).collect();
+        Collected { cases, seen, runs: vec![0; cases.len()] }
     }
 
     /// The result of the job of that number, as [`jobs`] counts them.
     pub fn add(&mut self, job: usize, result: RunResult) {
-        let before = &mut self.seen[job % self.cases.len()];
+        let index = job % self.cases.len();
+        self.runs[index] += 1;
+        let before = &mut self.seen[index];
         *before = Some(match before.take() {
             None => Seen::first(result),
             Some(before) => before.and(result),
         });
+    }
+
+    /// What came of the case of that number, once it was run `runs` times on a
+    /// kernel of that profile.
+    pub fn settled(
+        &self,
+        case: usize,
+        runs: usize,
+        by_version: &Profile,
+    ) -> Option<CaseResult<'c>> {
+        let seen = self.seen[case].as_ref().filter(|_| self.runs[case] >= runs)?;
+        Some(seen.clone().judged(&self.cases[case], by_version))
     }
 
     /// Judges what was seen on a kernel, as a user: `missing` says why a case that never
@@ -95,17 +111,7 @@ impl<'c> Collected<'c> {
             .zip(self.seen)
             .map(|(case, seen)| {
                 let seen = seen.unwrap_or(Seen::Not(Verdict::Fault(missing.to_owned())));
-                let (trace, verdict) = match seen {
-                    Seen::Not(verdict) => (None, verdict),
-                    Seen::Trace(trace, Some(verdict)) => (Some(trace), verdict),
-                    Seen::Trace(trace, None) => {
-                        let facts = &case.scenario.facts;
-                        let stored = &case.file.stored;
-                        let verdict = judge(&case.scenario.id, &trace, facts, &by_version, stored);
-                        (Some(trace), verdict)
-                    }
-                };
-                CaseResult { case, trace, verdict }
+                seen.judged(case, &by_version)
             })
             .collect();
         let observed = observed_profile(&by_version, |id| {
@@ -150,24 +156,28 @@ fn claims<'c>(
     results: &[CaseResult<'c>],
     observed: &Profile,
 ) -> Vec<(&'c Document, &'c Claim, Standing)> {
-    let mut claims = Vec::new();
-    for document in &catalogue.documents {
-        for claim in &document.claims {
-            let about: Vec<_> = results
-                .iter()
-                .map(|result| (result.case.scenario.id.as_str(), result.decisive()))
-                .filter(|(id, _)| claim.is_about(id))
-                .collect();
-            if !about.is_empty() {
-                claims.push((document, claim, judge_claim(claim, observed, about)));
-            }
-        }
-    }
-    claims
+    let ids: Vec<&str> = results.iter().map(|result| result.case.scenario.id.as_str()).collect();
+    let standing = |claim: &Claim| {
+        let cases = results.iter().map(CaseResult::decisive);
+        judge_claim(claim, observed, ids.iter().copied().zip(cases))
+    };
+    claims_about(catalogue, &ids)
+        .into_iter()
+        .map(|(document, claim)| (document, claim, standing(claim)))
+        .collect()
+}
+
+/// Each document's claims that scenarios of these ids decide.
+pub fn claims_about<'c>(catalogue: &'c Catalogue, ids: &[&str]) -> Vec<(&'c Document, &'c Claim)> {
+    let claims = catalogue
+        .documents
+        .iter()
+        .flat_map(|document| document.claims.iter().map(move |claim| (document, claim)));
+    claims.filter(|(_, claim)| ids.iter().any(|id| claim.is_about(id))).collect()
 }
 
 /// Runs cases `repeat` times each on this kernel and judges them; `progress`
-/// is told how many runs are done.
+/// is told how many runs are done, and what they gave.
 ///
 /// # Errors
 ///
@@ -178,21 +188,21 @@ pub fn run<'c>(
     kernel: Kernel,
     pool: &Pool,
     repeat: usize,
-    mut progress: impl FnMut(usize),
+    mut progress: impl FnMut(usize, &Collected<'c>),
 ) -> Result<SuiteResult<'c>, PoolError> {
     let mut collected = Collected::new(cases);
     let mut done = 0;
     pool.run(&jobs(cases, repeat), |job, result| {
         collected.add(job, result);
         done += 1;
-        progress(done);
+        progress(done, &collected);
     })?;
     let user = nix::unistd::getuid().as_raw();
     Ok(collected.judge(catalogue, kernel, user, "it was never run"))
 }
 
 /// What the runs of one case have given so far.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Seen {
     /// It has no trace, for this reason.
     Not(Verdict),
@@ -210,6 +220,21 @@ impl Seen {
             }
             RunResult::Fault(why) => Seen::Not(Verdict::Fault(why)),
         }
+    }
+
+    /// The result, if that is all.
+    fn judged<'c>(self, case: &'c Case<'c>, by_version: &Profile) -> CaseResult<'c> {
+        let (trace, verdict) = match self {
+            Seen::Not(verdict) => (None, verdict),
+            Seen::Trace(trace, Some(verdict)) => (Some(trace), verdict),
+            Seen::Trace(trace, None) => {
+                let facts = &case.scenario.facts;
+                let stored = &case.file.stored;
+                let verdict = judge(&case.scenario.id, &trace, facts, by_version, stored);
+                (Some(trace), verdict)
+            }
+        };
+        CaseResult { case, trace, verdict }
     }
 
     /// With one more run: all traces of a case must be the same.
