@@ -8,6 +8,7 @@ mod list;
 mod output;
 mod report;
 mod run;
+mod schema;
 mod show;
 mod vm;
 
@@ -62,6 +63,8 @@ enum Command {
     Show(show::ShowArguments),
     /// Check scenario files without running them
     Check(check::CheckArguments),
+    /// Print the JSON Schema of scenario files, traces or run records
+    Schema(schema::SchemaArguments),
     /// Run one of the two classic demonstrations
     #[command(subcommand)]
     Demo(demo::DemoOptions),
@@ -128,6 +131,7 @@ pub fn main() -> ExitCode {
         Command::List(arguments) => list::list(&arguments, &mut output),
         Command::Show(arguments) => show::show(&arguments, &mut output),
         Command::Check(arguments) => check::check(&arguments, &mut output),
+        Command::Schema(arguments) => schema::schema(&arguments, &mut output),
         Command::Demo(options) => return demo::run(&options),
     };
     match ended {

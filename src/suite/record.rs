@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -11,10 +12,11 @@ use crate::trace::Trace;
 use crate::verdict::{Standing, Verdict};
 
 /// A run, as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunRecord {
     /// The version of this format.
+    #[schemars(extend("const" = Self::FORMAT))]
     pub format: u32,
     /// The tool's version.
     pub tool: String,
@@ -36,7 +38,7 @@ pub struct RunRecord {
 }
 
 /// One case of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CaseRecord {
     /// Its id.
@@ -52,7 +54,7 @@ pub struct CaseRecord {
 }
 
 /// One claim of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimRecord {
     /// The document.
