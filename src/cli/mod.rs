@@ -5,6 +5,7 @@ mod check;
 mod diff;
 mod kernels;
 mod list;
+mod man;
 mod output;
 mod report;
 mod run;
@@ -14,7 +15,7 @@ mod vm;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::demo;
 use crate::live;
@@ -65,9 +66,18 @@ enum Command {
     Check(check::CheckArguments),
     /// Print the JSON Schema of scenario files, traces or run records
     Schema(schema::SchemaArguments),
+    /// Print a manual page, or write all of them
+    Man(man::ManArguments),
+    /// Print the completions of a shell
+    Completions(man::CompletionsArguments),
     /// Run one of the two classic demonstrations
     #[command(subcommand)]
     Demo(demo::DemoOptions),
+}
+
+/// The command as its manual pages and completions are made of it.
+fn definition() -> clap::Command {
+    Arguments::command()
 }
 
 /// How the command ends.
@@ -132,6 +142,8 @@ pub fn main() -> ExitCode {
         Command::Show(arguments) => show::show(&arguments, &mut output),
         Command::Check(arguments) => check::check(&arguments, &mut output),
         Command::Schema(arguments) => schema::schema(&arguments, &mut output),
+        Command::Man(arguments) => man::man(&arguments, &mut output),
+        Command::Completions(arguments) => man::completions(&arguments, &mut output),
         Command::Demo(options) => return demo::run(&options),
     };
     match ended {

@@ -6,6 +6,7 @@ mod kcidb;
 mod kselftest;
 pub mod ktap;
 mod lava;
+mod man;
 mod tap13;
 mod test;
 
@@ -13,6 +14,7 @@ use crate::suite::RunRecord;
 
 pub use kcidb::Submission;
 pub use kselftest::exit_status;
+pub use man::{ManPage, man_page};
 pub use test::{Outcome, Test, case_path, claim_path, tests};
 
 /// A form that machines read.
