@@ -12,6 +12,7 @@ use super::report::SubmissionArguments;
 use super::{End, Failure};
 use crate::live::Pool;
 use crate::profile::{self, Profile};
+use crate::report::drawing::{self, Drawing};
 use crate::report::{self, Test, ktap};
 use crate::suite::{
     self, Case, CaseResult, Catalogue, Collected, Kernel, RunRecord, Selection, SuiteResult,
@@ -54,6 +55,9 @@ pub(super) struct RunArguments {
     /// Show the trace of every scenario
     #[arg(long, short)]
     verbose: bool,
+    /// Show the trace of every scenario as a sequence drawing
+    #[arg(long)]
+    drawing: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -211,7 +215,7 @@ pub(super) fn tell(
     let machine =
         |format: report::Format| Some(format.render(&record(), &arguments.submission.submission()));
     let text = match arguments.format {
-        Format::Pretty => Some(pretty(result, arguments.verbose)),
+        Format::Pretty => Some(pretty(result, arguments)),
         Format::Json => {
             let text = serde_json::to_string_pretty(&record()).expect("a record is plain data");
             Some(text + "\n")
@@ -266,10 +270,11 @@ pub(super) fn progress_bar(runs: usize) -> ProgressBar {
 }
 
 /// The result as people read it.
-fn pretty(result: &SuiteResult<'_>, verbose: bool) -> String {
+fn pretty(result: &SuiteResult<'_>, arguments: &RunArguments) -> String {
+    let verbose = arguments.verbose;
     let mut text = String::new();
     for case in &result.cases {
-        case_text(&mut text, case, verbose);
+        case_text(&mut text, case, arguments);
     }
     claims_text(&mut text, result, verbose);
     facts_text(&mut text, result);
@@ -277,10 +282,11 @@ fn pretty(result: &SuiteResult<'_>, verbose: bool) -> String {
     text
 }
 
-fn case_text(text: &mut String, case: &CaseResult<'_>, verbose: bool) {
+fn case_text(text: &mut String, case: &CaseResult<'_>, arguments: &RunArguments) {
+    let shown = arguments.verbose || arguments.drawing;
     let id = &case.case.scenario.id;
     let line = match &case.verdict {
-        Verdict::Conforms if verbose => format!("{}conforms{}", style::GOOD, reset()),
+        Verdict::Conforms if shown => format!("{}conforms{}", style::GOOD, reset()),
         Verdict::Conforms => return,
         Verdict::Backported(facts) => format!(
             "{}conforms{}, with facts of later kernels: {}",
@@ -316,8 +322,12 @@ fn case_text(text: &mut String, case: &CaseResult<'_>, verbose: bool) {
         Verdict::Fault(why) => format!("{}harness fault{}: {why}", style::BAD, reset()),
     };
     let _ = writeln!(text, "{}{id}{}  {line}", style::HEAD, reset());
-    if verbose && let Some(trace) = &case.trace {
-        for line in trace.to_string().lines() {
+    if shown && let Some(trace) = &case.trace {
+        let told = match arguments.drawing {
+            true => drawing::text(&Drawing::of(trace)),
+            false => trace.to_string(),
+        };
+        for line in told.lines() {
             let _ = writeln!(text, "    {line}");
         }
         text.push('\n');

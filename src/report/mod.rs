@@ -1,6 +1,7 @@
 //! Results in the forms that others read: one file a form, all made from run
 //! records.
 
+pub mod drawing;
 mod junit;
 mod kcidb;
 mod kselftest;

@@ -8,6 +8,8 @@
 mod text;
 
 use schemars::JsonSchema;
+pub use text::WIDEST;
+
 use serde::{Deserialize, Serialize};
 
 /// What happened in one run of a scenario, in order.
