@@ -1,13 +1,16 @@
 //! `unotify-lab report`
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use super::output::{Output, OutputFile};
 use super::{End, Failure};
-use crate::report::{Format, Submission};
-use crate::suite::RunRecord;
+use crate::report::drawing::{self, Drawing};
+use crate::report::{Format, Submission, file_names};
+use crate::suite::{CaseRecord, RunRecord};
+use crate::trace::Trace;
 
 /// Which record, in which form.
 #[derive(Debug, Args)]
@@ -20,6 +23,9 @@ pub(super) struct ReportArguments {
     /// Write it there instead of to standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Only the drawings of this scenario, by its id
+    #[arg(long, value_name = "ID")]
+    only: Option<String>,
     #[command(flatten)]
     submission: SubmissionArguments,
 }
@@ -36,6 +42,11 @@ enum ReportFormat {
     Kcidb,
     /// LAVA's signal lines
     Lava,
+    /// Sequence drawings of all traces, for terminals
+    Drawing,
+    /// Sequence drawings as SVG: a file for each trace in the folder of
+    /// --output, or the only one
+    Svg,
 }
 
 /// What `--format kcidb` needs to know.
@@ -76,16 +87,78 @@ impl SubmissionArguments {
 
 pub(super) fn report(arguments: &ReportArguments, output: &mut Output) -> Result<End, Failure> {
     let record = read(&arguments.record)?;
-    let file = OutputFile::open(arguments.output.as_deref())?;
+    let to = arguments.output.as_deref();
     let format = match arguments.format {
         ReportFormat::Ktap => Format::Ktap,
         ReportFormat::Tap13 => Format::Tap13,
         ReportFormat::Junit => Format::Junit,
         ReportFormat::Kcidb => Format::Kcidb,
         ReportFormat::Lava => Format::Lava,
+        ReportFormat::Drawing => {
+            let mut text = String::new();
+            for (case, trace) in traces(&record, arguments.only.as_deref())? {
+                let drawn = drawing::text(&Drawing::of(trace));
+                let _ = writeln!(text, "{}\n\n{drawn}", case.scenario);
+            }
+            OutputFile::open(to)?.write(&text, output)?;
+            return Ok(End::Known);
+        }
+        ReportFormat::Svg => {
+            svg(&traces(&record, arguments.only.as_deref())?, to, output)?;
+            return Ok(End::Known);
+        }
     };
+    if arguments.only.is_some() {
+        return Err(Failure::User("--only is for --format drawing and svg".to_owned()));
+    }
+    let file = OutputFile::open(to)?;
     file.write(&format.render(&record, &arguments.submission.submission()), output)?;
     Ok(End::Known)
+}
+
+/// The cases that have a trace.
+fn traces<'r>(
+    record: &'r RunRecord,
+    only: Option<&str>,
+) -> Result<Vec<(&'r CaseRecord, &'r Trace)>, Failure> {
+    let wanted = |case: &&CaseRecord| {
+        let file = case.scenario.split('[').next();
+        only.is_none_or(|only| only == case.scenario || Some(only) == file)
+    };
+    let cases = record.cases.iter().filter(wanted);
+    let traces: Vec<_> = cases.filter_map(|case| Some((case, case.trace.as_ref()?))).collect();
+    match (traces.is_empty(), only) {
+        (true, Some(only)) => Err(Failure::User(format!("the record has no trace of {only:?}"))),
+        (true, None) => Err(Failure::User("the record has no traces".to_owned())),
+        _ => Ok(traces),
+    }
+}
+
+/// Writes drawings: several into a folder, one to a file.
+fn svg(
+    traces: &[(&CaseRecord, &Trace)],
+    to: Option<&Path>,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let drawn = |case: &CaseRecord, trace| drawing::svg(&Drawing::of(trace), &case.scenario);
+    match (traces, to) {
+        ([(case, trace)], to) if to.is_none_or(|to| !to.is_dir()) => {
+            OutputFile::open(to)?.write(&drawn(case, trace), output)
+        }
+        (_, Some(folder)) => {
+            let scenarios = traces.iter().map(|(case, _)| case.scenario.as_str());
+            for ((case, trace), name) in traces.iter().zip(file_names(scenarios)) {
+                let path = folder.join(format!("{name}.svg"));
+                let told = |error| Failure::User(format!("--output {}: {error}", path.display()));
+                std::fs::write(&path, drawn(case, trace)).map_err(told)?;
+            }
+            Ok(())
+        }
+        (_, None) => {
+            let why = "there are several drawings: name one with --only, or a folder with --output";
+            Err(Failure::User(why.to_owned()))
+        }
+    }
 }
 
 /// Reads a record that a user names.

@@ -16,7 +16,7 @@ use crate::suite::RunRecord;
 pub use kcidb::Submission;
 pub use kselftest::exit_status;
 pub use man::{ManPage, man_page};
-pub use test::{Outcome, Test, case_path, claim_path, tests};
+pub use test::{Outcome, Test, case_path, claim_path, file_names, tests};
 
 /// A form that machines read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

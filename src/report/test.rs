@@ -166,11 +166,19 @@ pub fn tests(record: &RunRecord) -> Vec<Test> {
 /// Paths as dotted names of letters, digits, `_` and `-`; a name that would
 /// come twice gets a number.
 pub(super) fn dotted(tests: &[Test]) -> Vec<String> {
+    unique(tests.iter().map(|test| test.path.clone()))
+}
+
+/// Names for files of scenarios, each another one.
+pub fn file_names<'s>(scenarios: impl Iterator<Item = &'s str>) -> Vec<String> {
+    unique(scenarios.map(case_path))
+}
+
+fn unique(paths: impl Iterator<Item = Vec<String>>) -> Vec<String> {
     let mut known = std::collections::HashSet::new();
-    tests
-        .iter()
-        .map(|test| {
-            let name = test.path.iter().map(|part| plain(part)).collect::<Vec<_>>().join(".");
+    paths
+        .map(|path| {
+            let name = path.iter().map(|part| plain(part)).collect::<Vec<_>>().join(".");
             let mut unique = name.clone();
             for number in 2.. {
                 if known.insert(unique.clone()) {

@@ -233,7 +233,7 @@ impl Layout {
                     self.reply(number, row);
                 }
             }
-            ("recv" | "set_flags", _) => {}
+            ("recv" | "set_flags" | "state", _) => {}
             _ => {
                 let other = words[1.min(words.len())..].iter().find_map(|word| {
                     self.named(word).filter(|other| *other != lane || event.actor.is_none())
@@ -383,10 +383,11 @@ impl Drawing {
         (columns, column + last)
     }
 
-    /// The width of the first text column.
-    pub(super) fn head_width(&self) -> usize {
+    /// The width of the first text column; what is longer than `widest` may
+    /// stick out of it.
+    pub(super) fn head_width(&self, widest: usize) -> usize {
         let widths = self.rows.iter().map(|row| row.head.chars().count());
-        widths.filter(|width| *width <= crate::trace::WIDEST).max().unwrap_or(0)
+        widths.filter(|width| *width <= widest).max().unwrap_or(0)
     }
 
     /// What there is in it, each with its words, in the order of a legend.

@@ -11,23 +11,55 @@ const MARGIN: usize = 16;
 /// A character of the text beside the lanes is not wider, whatever the font.
 const CHARACTER: f64 = 8.0;
 const SHADED: usize = 10;
+/// In characters.
+const WIDEST_HEAD: usize = 64;
+const WIDEST: usize = 80;
+/// From line to line of one text.
+const LINE: usize = 18;
 
-const STYLE: &str = "\
-.ud{--paper:#fff;--stripe:#f5f6f8;--ink:#1b1f24;--faint:#6a737d;--line:#aab2bd;\
---blocked:#8fb4e8;--stopped:#c9ccd1;--pending:#f3d9a4;--received:#e8a33d;--bad:#c62828;\
---arrow:#24548f;font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:13px}\
-@media (prefers-color-scheme:dark){.ud{--paper:#14171b;--stripe:#1b1f25;--ink:#e4e8ec;\
---faint:#98a2ad;--line:#565f6a;--blocked:#3f6ba5;--stopped:#5b6068;--pending:#6d5626;\
---received:#c98a2b;--bad:#ff7a70;--arrow:#9cc3f5}}\
-.ud text{fill:var(--ink);white-space:pre}.ud .name{font-weight:bold;text-anchor:middle}\
-.ud .label{font-size:11px;text-anchor:middle;fill:var(--arrow);paint-order:stroke;\
-stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}\
-.ud .small{font-size:11px;fill:var(--faint)}.ud .life{stroke:var(--line);stroke-width:1.5}\
-.ud .quiet{stroke-dasharray:2 4}.ud .arrow{stroke:var(--arrow);stroke-width:1.5}\
-.ud .head{fill:var(--arrow)}.ud .refused{stroke:var(--bad)}.ud .cross{stroke:var(--bad);\
-stroke-width:2}.ud text.refused{fill:var(--bad);stroke:var(--paper)}\
-.ud .mark{fill:var(--ink)}.ud .end{stroke:var(--ink);stroke-width:2}\
-.ud .outcome{fill:var(--faint)}";
+/// Colours stand in the rules themselves: not every reader of SVG knows
+/// variables.
+const STYLE: &str = "
+.ud{font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:13px}
+.ud text{white-space:pre;fill:#1b1f24}
+.ud .paper{fill:#fff}
+.ud .stripe{fill:#f4f5f7}
+.ud .blocked{fill:#8fb4e8}
+.ud .stopped{fill:#c3c7cd}
+.ud .pending{fill:#f3d9a4}
+.ud .received{fill:#e8a33d}
+.ud .life{stroke:#aab2bd;stroke-width:1.5}
+.ud .quiet{stroke-dasharray:2 4}
+.ud .arrow{stroke:#24548f;stroke-width:1.5}
+.ud .head{fill:#24548f}
+.ud .cross,.ud .arrow.refused{stroke:#c62828}
+.ud .cross{stroke-width:2;fill:none}
+.ud .mark{fill:#1b1f24}
+.ud .end{stroke:#1b1f24;stroke-width:2;fill:none}
+.ud .name{font-weight:bold;text-anchor:middle}
+.ud text.label{font-size:11px;text-anchor:middle;fill:#24548f}
+.ud text.refused{fill:#c62828}
+.ud text.small{font-size:11px}
+.ud text.small,.ud text.outcome{fill:#57606a}
+@media (prefers-color-scheme:dark){
+.ud text{fill:#e4e8ec}
+.ud .paper{fill:#14171b}
+.ud .stripe{fill:#1b1f25}
+.ud .blocked{fill:#3f6ba5}
+.ud .stopped{fill:#5b6068}
+.ud .pending{fill:#6d5626}
+.ud .received{fill:#c98a2b}
+.ud .life{stroke:#565f6a}
+.ud .arrow{stroke:#9cc3f5}
+.ud .head{fill:#9cc3f5}
+.ud .cross,.ud .arrow.refused{stroke:#ff7a70}
+.ud .mark{fill:#e4e8ec}
+.ud .end{stroke:#e4e8ec}
+.ud text.label{fill:#9cc3f5}
+.ud text.refused{fill:#ff7a70}
+.ud text.small,.ud text.outcome{fill:#a9b3bd}
+}
+";
 
 /// The drawing of a scenario, by its name.
 pub fn svg(drawing: &Drawing, title: &str) -> String {
@@ -51,6 +83,10 @@ struct Sheet<'d> {
     /// Where the two columns of text begin.
     text: usize,
     outcome: usize,
+    /// Each row's two texts in lines, and its upper edge; one edge more is the
+    /// last one's lower.
+    texts: Vec<[Vec<String>; 2]>,
+    tops: Vec<usize>,
     width: usize,
     height: usize,
 }
@@ -75,33 +111,68 @@ fn escaped(text: &str) -> String {
     safe
 }
 
+/// A text in lines, broken between words where that can be.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut length = 0;
+    for word in text.split_inclusive(' ') {
+        let letters = word.trim_end().chars().count();
+        if length > 0 && length + letters > WIDEST {
+            lines.push(String::new());
+            length = 0;
+        }
+        for c in word.chars() {
+            if length == WIDEST && c != ' ' {
+                lines.push(String::new());
+                length = 0;
+            }
+            lines.last_mut().expect("there is a line").push(c);
+            length += 1;
+        }
+    }
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
+fn longest(lines: &[String]) -> usize {
+    lines.iter().map(|line| line.chars().count()).max().unwrap_or(0)
+}
+
 impl<'d> Sheet<'d> {
     fn new(drawing: &'d Drawing) -> Self {
         let (columns, grid) = drawing.columns();
         let text = MARGIN + grid * COLUMN + 2 * COLUMN;
-        let outcome = text + wide(drawing.head_width() + 2);
-        let rows = drawing.rows.iter();
-        let ends = rows.map(|row| {
-            let head = text + wide(row.head.chars().count() + 2);
-            outcome.max(head) + wide(row.outcome.chars().count())
-        });
-        let legend: usize = drawing
-            .legend()
+        let outcome = text + wide(drawing.head_width(WIDEST_HEAD) + 2);
+        let texts: Vec<[Vec<String>; 2]> =
+            drawing.rows.iter().map(|row| [wrapped(&row.head), wrapped(&row.outcome)]).collect();
+        let mut tops = vec![MARGIN + ROW];
+        for [head, seen] in &texts {
+            let last = tops[tops.len() - 1];
+            tops.push(last + ROW + (head.len().max(seen.len()) - 1) * LINE);
+        }
+        let ends = texts
             .iter()
-            .map(|(_, words)| wide(words.chars().count()) + 3 * COLUMN)
-            .sum();
-        let width = ends.max().unwrap_or(0).max(MARGIN + legend) + MARGIN;
-        let height = 2 * MARGIN + ROW * (drawing.rows.len() + 2);
-        Sheet { drawing, columns, text, outcome, width, height }
+            .map(|[head, seen]| outcome.max(text + wide(longest(head) + 2)) + wide(longest(seen)));
+        let legend = drawing.legend();
+        let legend_width: usize =
+            legend.iter().map(|(_, words)| wide(words.chars().count()) + 3 * COLUMN).sum();
+        let width = ends.max().unwrap_or(0).max(MARGIN + legend_width) + MARGIN;
+        let below = if legend.is_empty() { 0 } else { ROW };
+        let height = tops[tops.len() - 1] + below + MARGIN;
+        Sheet { drawing, columns, text, outcome, texts, tops, width, height }
     }
 
     fn x(&self, lane: usize, slot: usize) -> usize {
         MARGIN + (self.columns[lane] + slot) * COLUMN + slot * (SHADED - COLUMN + 2)
     }
 
-    /// The middle of a row.
-    fn y(row: usize) -> usize {
-        MARGIN + ROW + row * ROW + ROW / 2
+    /// The middle of a row's first line.
+    fn y(&self, row: usize) -> usize {
+        self.tops[row] + ROW / 2
+    }
+
+    /// Where the lanes end.
+    fn bottom(&self) -> usize {
+        self.tops[self.tops.len() - 1]
     }
 
     fn begin(&self, out: &mut String, title: &str) {
@@ -113,7 +184,7 @@ impl<'d> Sheet<'d> {
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"ud\" role=\"img\" width=\"{width}\" \
              height=\"{height}\" viewBox=\"0 0 {width} {height}\">\n<title>{}</title>\n\
              <desc>{}</desc>\n<style>{STYLE}</style>\n\
-             <rect width=\"{width}\" height=\"{height}\" fill=\"var(--paper)\"/>\n",
+             <rect width=\"{width}\" height=\"{height}\" class=\"paper\"/>\n",
             escaped(title),
             lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("\n")
         );
@@ -128,10 +199,11 @@ impl<'d> Sheet<'d> {
     /// Every second row, so that the eye finds the text of a row.
     fn stripes(&self, out: &mut String) {
         for row in (0..self.drawing.rows.len()).step_by(2) {
-            let (y, width) = (Self::y(row) - ROW / 2, self.width);
+            let (y, width) = (self.tops[row], self.width);
+            let height = self.tops[row + 1] - y;
             let _ = writeln!(
                 out,
-                "<rect y=\"{y}\" width=\"{width}\" height=\"{ROW}\" fill=\"var(--stripe)\"/>"
+                "<rect y=\"{y}\" width=\"{width}\" height=\"{height}\" class=\"stripe\"/>"
             );
         }
     }
@@ -140,9 +212,8 @@ impl<'d> Sheet<'d> {
         for (index, lane) in self.drawing.lanes.iter().enumerate() {
             let quiet = if lane.kind == LaneKind::Actor { "" } else { " quiet" };
             let x = self.x(index, 0);
-            let top = Self::y(lane.from) - ROW / 2;
-            let last = self.drawing.rows.len();
-            let bottom = lane.until.map_or_else(|| Self::y(last) - ROW / 2, Self::y);
+            let top = self.tops[lane.from];
+            let bottom = lane.until.map_or(self.bottom(), |row| self.y(row));
             let _ = writeln!(
                 out,
                 "<line class=\"life{quiet}\" x1=\"{x}\" y1=\"{top}\" x2=\"{x}\" y2=\"{bottom}\"/>"
@@ -157,21 +228,20 @@ impl<'d> Sheet<'d> {
         let end = self.drawing.rows.len();
         for span in spans {
             let x = self.x(span.lane, span.slot) - SHADED / 2;
-            let top = Self::y(span.from);
-            let bottom =
-                if span.until < end { Self::y(span.until) } else { Self::y(end) - ROW / 2 };
+            let top = self.y(span.from);
+            let bottom = if span.until < end { self.y(span.until) } else { self.bottom() };
             let (height, colour) = (bottom - top, colour(span.kind));
             let _ = writeln!(
                 out,
                 "<rect x=\"{x}\" y=\"{top}\" width=\"{SHADED}\" height=\"{height}\" rx=\"2\" \
-                 fill=\"var(--{colour})\"/>"
+                 class=\"{colour}\"/>"
             );
         }
     }
 
     fn row(&self, out: &mut String, number: usize) {
         let row = &self.drawing.rows[number];
-        let y = Self::y(number);
+        let y = self.y(number);
         self.arrow(out, number);
         let x = self.x(row.lane, 0);
         if self.drawing.lanes[row.lane].kind == LaneKind::Actor {
@@ -180,10 +250,9 @@ impl<'d> Sheet<'d> {
                 Mark::Act => {
                     writeln!(out, "<circle class=\"mark\" cx=\"{x}\" cy=\"{y}\" r=\"3\"/>")
                 }
-                Mark::NotRun => writeln!(
-                    out,
-                    "<circle class=\"end\" cx=\"{x}\" cy=\"{y}\" r=\"4\" fill=\"none\"/>"
-                ),
+                Mark::NotRun => {
+                    writeln!(out, "<circle class=\"end\" cx=\"{x}\" cy=\"{y}\" r=\"4\"/>")
+                }
                 Mark::Handler => {
                     writeln!(out, "<path class=\"mark\" d=\"M{x} {t}L{r} {y}L{x} {b}L{l} {y}Z\"/>")
                 }
@@ -193,19 +262,19 @@ impl<'d> Sheet<'d> {
             };
         }
         let base = y + 4;
-        let (head, outcome) = (escaped(&row.head), escaped(&row.outcome));
-        let after = self.outcome.max(self.text + wide(row.head.chars().count() + 2));
-        let _ = writeln!(
-            out,
-            "<text x=\"{}\" y=\"{base}\">{head}</text>\n\
-             <text class=\"outcome\" x=\"{after}\" y=\"{base}\">{outcome}</text>",
-            self.text
-        );
+        let [head, seen] = &self.texts[number];
+        let beside = self.outcome.max(self.text + wide(longest(head) + 2));
+        for (class, x, lines) in [("step", self.text, head), ("outcome", beside, seen)] {
+            for (index, line) in lines.iter().enumerate() {
+                let (y, line) = (base + index * LINE, escaped(line));
+                let _ = writeln!(out, "<text class=\"{class}\" x=\"{x}\" y=\"{y}\">{line}</text>");
+            }
+        }
     }
 
     fn arrow(&self, out: &mut String, number: usize) {
         let Some(arrow) = &self.drawing.rows[number].arrow else { return };
-        let y = Self::y(number);
+        let y = self.y(number);
         let from = self.x(arrow.from.lane, arrow.from.slot) as i64;
         let to = self.x(arrow.to.lane, arrow.to.slot) as i64;
         let way = (to - from).signum();
@@ -235,14 +304,14 @@ impl<'d> Sheet<'d> {
     }
 
     fn legend(&self, out: &mut String) {
-        let y = Self::y(self.drawing.rows.len()) + ROW / 4;
+        let y = self.bottom() + ROW / 2 + 4;
         let mut x = MARGIN;
         for (kind, words) in self.drawing.legend() {
             let (colour, top, base) = (colour(kind), y - 6, y + 4);
             let _ = writeln!(
                 out,
                 "<rect x=\"{x}\" y=\"{top}\" width=\"12\" height=\"12\" rx=\"2\" \
-                 fill=\"var(--{colour})\"/>\n\
+                 class=\"{colour}\"/>\n\
                  <text class=\"small\" x=\"{}\" y=\"{base}\">{words}</text>",
                 x + 18
             );

@@ -1,11 +1,12 @@
 //! A drawing for terminals.
 
 use super::{Drawing, LaneKind, Mark, SpanKind};
+use crate::trace::WIDEST;
 
 /// The drawing as lines of text: lanes, and beside them what the trace says.
 pub fn text(drawing: &Drawing) -> String {
     let (columns, width) = drawing.columns();
-    let head_width = drawing.head_width();
+    let head_width = drawing.head_width(WIDEST);
     let mut lines = vec![names(drawing, &columns, width)];
     for (number, row) in drawing.rows.iter().enumerate() {
         let mut cells = lanes(drawing, &columns, width, number);
