@@ -8,6 +8,7 @@ mod list;
 mod man;
 mod output;
 mod report;
+mod results;
 mod run;
 mod schema;
 mod show;

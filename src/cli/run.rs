@@ -9,14 +9,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::{Output, OutputFile, style};
 use super::report::SubmissionArguments;
+use super::results::Results;
 use super::{End, Failure};
 use crate::live::Pool;
 use crate::profile::{self, Profile};
+use crate::report;
 use crate::report::drawing::{self, Drawing};
-use crate::report::{self, Test, ktap};
-use crate::suite::{
-    self, Case, CaseResult, Catalogue, Collected, Kernel, RunRecord, Selection, SuiteResult,
-};
+use crate::suite::{self, CaseResult, Catalogue, Kernel, RunRecord, Selection, SuiteResult};
 use crate::verdict::{Standing, Verdict};
 
 /// What to run, and how.
@@ -99,7 +98,7 @@ fn attempt(arguments: &RunArguments, output: &mut Output) -> Result<End, Failure
         .then(|| Results::new(&catalogue, &cases, &kernel, repeat));
     let bar = match &results {
         Some(results) => {
-            let _ = output.write_all(results.writer.head().as_bytes());
+            results.begin(output);
             ProgressBar::hidden()
         }
         None => progress_bar(cases.len() * repeat),
@@ -116,56 +115,6 @@ fn attempt(arguments: &RunArguments, output: &mut Output) -> Result<End, Failure
         results.finish(&result, output);
     }
     tell(&result, arguments, file, results.is_some(), output)
-}
-
-/// Results that are told as they come, in the order of the cases.
-struct Results {
-    writer: ktap::Writer,
-    by_version: Profile,
-    cases: usize,
-    repeat: usize,
-    told: usize,
-}
-
-impl Results {
-    fn new(catalogue: &Catalogue, cases: &[Case<'_>], kernel: &Kernel, repeat: usize) -> Self {
-        let ids: Vec<&str> = cases.iter().map(|case| case.scenario.id.as_str()).collect();
-        let claims = suite::claims_about(catalogue, &ids);
-        let claims = claims
-            .iter()
-            .map(|(document, claim)| report::claim_path(&document.document, &claim.id));
-        let paths = ids.iter().map(|id| report::case_path(id)).chain(claims).collect();
-        let by_version = kernel.upstream().map_or_else(Profile::default, Profile::of);
-        Results {
-            writer: ktap::Writer::new(paths),
-            by_version,
-            cases: cases.len(),
-            repeat,
-            told: 0,
-        }
-    }
-
-    /// Tells those that are settled now. That nobody reads them changes
-    /// nothing: what is found still counts.
-    fn tell(&mut self, collected: &Collected<'_>, output: &mut Output) {
-        while self.told < self.cases
-            && let Some(result) = collected.settled(self.told, self.repeat, &self.by_version)
-        {
-            let test =
-                Test::of_case(&result.case.scenario.id, &result.verdict, result.trace.as_ref());
-            let _ = output.write_all(self.writer.result(&test).as_bytes());
-            let _ = output.flush();
-            self.told += 1;
-        }
-    }
-
-    /// Tells the others, and the claims.
-    fn finish(&mut self, result: &SuiteResult<'_>, output: &mut Output) {
-        let tests = report::tests(&RunRecord::of(result, self.repeat));
-        for test in &tests[self.told..] {
-            let _ = output.write_all(self.writer.result(test).as_bytes());
-        }
-    }
 }
 
 impl RunArguments {

@@ -5,6 +5,7 @@
 //! event that made it, and so only if it was received at some time; that a
 //! call that nobody asked about was one, a trace cannot tell.
 
+mod grid;
 mod layout;
 mod svg;
 mod text;
