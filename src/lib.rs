@@ -19,6 +19,7 @@ pub mod live;
 pub mod model;
 pub mod probe;
 pub mod profile;
+pub mod report;
 pub mod scenario;
 pub mod suite;
 pub mod trace;

@@ -192,7 +192,8 @@ fn records_are_compared_step_by_step() {
     let event = trace.events.iter_mut().find(|event| event.label.as_deref() == Some("end"));
     event.expect("it has the step").outcome = unotify_lab::trace::Outcome::Blocked;
     let changed = serde_json::to_string(&record).expect("it is data");
-    fs::write(&after, changed).expect("it is written");
+    fs::write(&after, &changed).expect("it is written");
+    let written = changed;
     let differs = lab(&["diff", &before, &after]);
     let told = text(&differs.stdout);
     assert_eq!(differs.status.code(), Some(1), "{told}");
@@ -206,6 +207,7 @@ fn records_are_compared_step_by_step() {
         ("{\"cases\": []}", "it has no format"),
         ("{\"format\": 99}", "format 99; this tool reads 1"),
         ("{\"format\": 1}", "a broken run record: missing field"),
+        (&written.replacen("\"conforms\"", "\"confirms\"", 1), "cases[0].verdict: unknown variant"),
     ] {
         fs::write(&after, contents).expect("it is written");
         let refused = lab(&["diff", &before, &after]);

@@ -248,7 +248,7 @@ fn run_here(
 ) -> Result<RunRecord, String> {
     let kernel = Kernel::running().map_err(|error| error.to_string())?;
     let pool = Pool::new(processors(), None).map_err(|error| error.to_string())?;
-    let result = suite::run(catalogue, cases, kernel, &pool, plan, |_| bar.inc(1))
+    let result = suite::run(catalogue, cases, kernel, &pool, plan, |_, _| bar.inc(1))
         .map_err(|error| error.to_string())?;
     Ok(RunRecord::of(&result, plan))
 }

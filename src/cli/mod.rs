@@ -5,18 +5,22 @@ mod check;
 mod diff;
 mod kernels;
 mod list;
+mod man;
 mod matrix;
 mod model;
 mod output;
 mod probe;
+mod report;
+mod results;
 mod run;
+mod schema;
 mod show;
 mod table;
 mod vm;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::demo;
 use crate::live;
@@ -59,6 +63,8 @@ enum Command {
     Probe(probe::ProbeArguments),
     /// Tell what changed between two run records, or two matrices
     Diff(diff::DiffArguments),
+    /// Write a run record in a form that others read
+    Report(report::ReportArguments),
     /// List, fetch and remove kernels of the Debian archive
     Kernels(kernels::KernelsArguments),
     /// List the scenarios of the catalogue
@@ -69,9 +75,20 @@ enum Command {
     Show(show::ShowArguments),
     /// Check scenario files without running them
     Check(check::CheckArguments),
+    /// Print the JSON Schema of scenario files, traces or run records
+    Schema(schema::SchemaArguments),
+    /// Print a manual page, or write all of them
+    Man(man::ManArguments),
+    /// Print the completions of a shell
+    Completions(man::CompletionsArguments),
     /// Run one of the two classic demonstrations
     #[command(subcommand)]
     Demo(demo::DemoOptions),
+}
+
+/// The command as its manual pages and completions are made of it.
+fn definition() -> clap::Command {
+    Arguments::command()
 }
 
 /// How the command ends.
@@ -81,6 +98,8 @@ enum End {
     Known,
     /// The kernel, or two runs, differ from what is known.
     Finding,
+    /// With a status of the kernel's own tests.
+    Kselftest(u8),
 }
 
 /// Why the command could not do its work.
@@ -130,16 +149,21 @@ pub fn main() -> ExitCode {
         Command::Matrix(arguments) => matrix::run(&arguments, &mut output),
         Command::Probe(arguments) => probe::run(&arguments, &mut output),
         Command::Diff(arguments) => diff::run(&arguments, &mut output),
+        Command::Report(arguments) => report::report(&arguments, &mut output),
         Command::Kernels(arguments) => kernels::kernels(&arguments, &mut output),
         Command::List(arguments) => list::list(&arguments, &mut output),
         Command::Model(arguments) => model::model(&arguments, &mut output),
         Command::Show(arguments) => show::show(&arguments, &mut output),
         Command::Check(arguments) => check::check(&arguments, &mut output),
+        Command::Schema(arguments) => schema::schema(&arguments, &mut output),
+        Command::Man(arguments) => man::man(&arguments, &mut output),
+        Command::Completions(arguments) => man::completions(&arguments, &mut output),
         Command::Demo(options) => return demo::run(&options),
     };
     match ended {
         Ok(End::Known) | Err(Failure::Unread) => ExitCode::SUCCESS,
         Ok(End::Finding) => ExitCode::from(1),
+        Ok(End::Kselftest(status)) => ExitCode::from(status),
         Err(failure) => {
             output.complain(&failure.to_string());
             ExitCode::from(if matches!(failure, Failure::User(_)) { 2 } else { 3 })

@@ -1,9 +1,13 @@
 //! Where the command writes: coloured on a terminal, plain elsewhere.
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
+
+use super::Failure;
 
 /// Standard output and standard error.
 pub(super) struct Output {
@@ -48,6 +52,46 @@ impl Write for Output {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+/// Where a result goes: the file of `--output`, or standard output.
+pub(super) struct OutputFile(Option<(PathBuf, File)>);
+
+impl OutputFile {
+    /// Opened before anything is done; what the file holds stays until there
+    /// is a result.
+    pub fn open(path: Option<&Path>) -> Result<OutputFile, Failure> {
+        let open = |path: &Path| {
+            let told = |error| Failure::User(format!("--output {}: {error}", path.display()));
+            let options = File::options().write(true).create(true).truncate(false).open(path);
+            options.map(|file| (path.to_owned(), file)).map_err(told)
+        };
+        path.map(open).transpose().map(OutputFile)
+    }
+
+    /// Whether it is standard output.
+    pub fn is_standard(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Writes the result.
+    pub fn write(self, text: &str, output: &mut Output) -> Result<(), Failure> {
+        match self.0 {
+            Some((path, mut file)) => {
+                let plain = anstream::adapter::strip_str(text).to_string();
+                // A pipe or a terminal cannot be cut, and need not be.
+                let _ = file.set_len(0);
+                file.write_all(plain.as_bytes()).map_err(|error| {
+                    Failure::Harness(format!("--output {}: {error}", path.display()))
+                })
+            }
+            None => match output.write_all(text.as_bytes()) {
+                // Nobody reads; what was found still counts.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                other => Ok(other?),
+            },
+        }
     }
 }
 

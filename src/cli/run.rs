@@ -1,17 +1,20 @@
 //! `unotify-lab run`
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::output::{Output, style};
+use super::output::{Output, OutputFile, style};
+use super::report::SubmissionArguments;
+use super::results::Results;
 use super::{End, Failure};
 use crate::live::Pool;
 use crate::profile::{self, Profile, Release};
+use crate::report;
+use crate::report::drawing::{self, Drawing};
 use crate::suite::{self, CaseResult, Catalogue, Kernel, Plan, RunRecord, Selection, SuiteResult};
 use crate::verdict::{Standing, Verdict};
 
@@ -48,9 +51,18 @@ pub(super) struct RunArguments {
     /// into FOLDER, which is scenarios/traces of a checkout
     #[arg(long, value_name = "FOLDER")]
     accept: Option<PathBuf>,
+    /// End as the kernel's own tests do: 0 pass, 1 fail, 2 only known failures,
+    /// 3 a known failure that passed, 4 nothing was run
+    #[arg(long)]
+    kselftest: bool,
+    #[command(flatten)]
+    submission: SubmissionArguments,
     /// Show the trace of every scenario
     #[arg(long, short)]
     verbose: bool,
+    /// Show the trace of every scenario as a sequence drawing
+    #[arg(long)]
+    drawing: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -59,9 +71,24 @@ enum Format {
     Pretty,
     /// A run record
     Json,
+    /// The Kernel Test Anything Protocol, version 1, as results come
+    Ktap,
+    /// The Test Anything Protocol, version 13
+    Tap13,
+    /// JUnit's XML, as Jenkins reads it
+    Junit,
+    /// The kernel CI database's JSON, version 5.3
+    Kcidb,
+    /// LAVA's signal lines
+    Lava,
 }
 
 pub(super) fn run(arguments: &RunArguments, output: &mut Output) -> Result<End, Failure> {
+    let ended = attempt(arguments, output);
+    arguments.ended(ended, output)
+}
+
+fn attempt(arguments: &RunArguments, output: &mut Output) -> Result<End, Failure> {
     let selection = arguments.selection();
     let catalogue = Catalogue::built_in()?.with_paths(&selection)?;
     let cases = catalogue.select(&selection)?;
@@ -73,17 +100,28 @@ pub(super) fn run(arguments: &RunArguments, output: &mut Output) -> Result<End, 
     let kernel = Kernel::running().map_err(|error| Failure::Harness(error.to_string()))?;
     let pool = Pool::new(jobs, None).map_err(|error| Failure::Harness(error.to_string()))?;
     let plan = arguments.plan();
-    let bar = progress_bar(plan.runs(&cases));
-    let result = suite::run(&catalogue, &cases, kernel, &pool, plan, |done| {
+    let mut results = (arguments.format == Format::Ktap && file.is_standard())
+        .then(|| Results::new(&catalogue, &cases, &kernel, plan));
+    let bar = match &results {
+        Some(results) => {
+            results.begin(output);
+            ProgressBar::hidden()
+        }
+        None => progress_bar(plan.runs(&cases)),
+    };
+    let result = suite::run(&catalogue, &cases, kernel, &pool, plan, |done, collected| {
         bar.set_position(done as u64);
+        if let Some(results) = &mut results {
+            results.tell(collected, output);
+        }
     })
     .map_err(|error| Failure::Harness(error.to_string()))?;
     bar.finish_and_clear();
-    tell(&result, arguments, file, output)
+    if let Some(results) = &mut results {
+        results.finish(&result, output);
+    }
+    tell(&result, arguments, file, results.is_some(), output)
 }
-
-/// The file of `--output`, if there is one.
-pub(super) type OutputFile = Option<(PathBuf, File)>;
 
 impl RunArguments {
     /// What is to be run.
@@ -101,50 +139,58 @@ impl RunArguments {
         Plan { repeat: self.repeat as usize, seed: self.seed, judged_as: self.profile }
     }
 
-    /// The file for the result, opened before anything is run; what it holds
-    /// stays until there is a result.
+    /// Where the result goes.
     pub fn open_output(&self) -> Result<OutputFile, Failure> {
-        let open = |path: &PathBuf| {
-            let told = |error| Failure::User(format!("--output {}: {error}", path.display()));
-            let options = File::options().write(true).create(true).truncate(false).open(path);
-            options.map(|file| (path.clone(), file)).map_err(told)
-        };
-        self.output.as_ref().map(open).transpose()
+        OutputFile::open(self.output.as_deref())
+    }
+
+    /// How the command ends: for kselftest, whatever keeps a test from being
+    /// made is a failure of it, as 2 and 3 have another meaning there.
+    pub fn ended(&self, ended: Result<End, Failure>, output: &mut Output) -> Result<End, Failure> {
+        match ended {
+            Err(failure @ (Failure::User(_) | Failure::Harness(_))) if self.kselftest => {
+                output.complain(&failure.to_string());
+                Ok(End::Kselftest(1))
+            }
+            other => other,
+        }
     }
 }
 
-/// Tells a result in the form that was asked for, and says how the command
-/// ends.
+/// Tells a result in the form that was asked for, unless it was told already,
+/// and says how the command ends.
 pub(super) fn tell(
     result: &SuiteResult<'_>,
     arguments: &RunArguments,
     file: OutputFile,
+    told: bool,
     output: &mut Output,
 ) -> Result<End, Failure> {
+    let record = || RunRecord::of(result, arguments.plan());
+    let machine =
+        |format: report::Format| Some(format.render(&record(), &arguments.submission.submission()));
     let text = match arguments.format {
-        Format::Pretty => pretty(result, arguments.verbose),
+        Format::Pretty => Some(pretty(result, arguments)),
         Format::Json => {
-            let record = RunRecord::of(result, arguments.plan());
-            serde_json::to_string_pretty(&record).expect("a record is plain data") + "\n"
+            let text = serde_json::to_string_pretty(&record()).expect("a record is plain data");
+            Some(text + "\n")
         }
+        Format::Ktap if told => None,
+        Format::Ktap => machine(report::Format::Ktap),
+        Format::Tap13 => machine(report::Format::Tap13),
+        Format::Junit => machine(report::Format::Junit),
+        Format::Kcidb => machine(report::Format::Kcidb),
+        Format::Lava => machine(report::Format::Lava),
     };
     if let Some(folder) = &arguments.accept {
         accept(result, folder, output)?;
     }
-    match file {
-        Some((path, mut file)) => {
-            let plain = anstream::adapter::strip_str(&text).to_string();
-            // A pipe or a terminal cannot be cut, and need not be.
-            let _ = file.set_len(0);
-            file.write_all(plain.as_bytes()).map_err(|error| {
-                Failure::Harness(format!("--output {}: {error}", path.display()))
-            })?;
-        }
-        None => match output.write_all(text.as_bytes()) {
-            // Nobody reads; what was found still counts.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
-            other => other?,
-        },
+    if let Some(text) = text {
+        file.write(&text, output)?;
+    }
+    if arguments.kselftest {
+        let record = record();
+        return Ok(End::Kselftest(report::exit_status(&report::tests(&record))));
     }
     let troubled = result.cases.iter().filter(|case| case.verdict.is_trouble()).count();
     if troubled > 0 {
@@ -179,10 +225,11 @@ pub(super) fn progress_bar(runs: usize) -> ProgressBar {
 }
 
 /// The result as people read it.
-fn pretty(result: &SuiteResult<'_>, verbose: bool) -> String {
+fn pretty(result: &SuiteResult<'_>, arguments: &RunArguments) -> String {
+    let verbose = arguments.verbose;
     let mut text = String::new();
     for case in &result.cases {
-        case_text(&mut text, case, verbose);
+        case_text(&mut text, case, arguments);
     }
     claims_text(&mut text, result, verbose);
     facts_text(&mut text, result);
@@ -190,10 +237,11 @@ fn pretty(result: &SuiteResult<'_>, verbose: bool) -> String {
     text
 }
 
-fn case_text(text: &mut String, case: &CaseResult<'_>, verbose: bool) {
+fn case_text(text: &mut String, case: &CaseResult<'_>, arguments: &RunArguments) {
+    let shown = arguments.verbose || arguments.drawing;
     let id = &case.case.scenario.id;
     let line = match &case.verdict {
-        Verdict::Conforms if verbose => format!("{}conforms{}", style::GOOD, reset()),
+        Verdict::Conforms if shown => format!("{}conforms{}", style::GOOD, reset()),
         Verdict::Conforms => return,
         Verdict::Backported(facts) => format!(
             "{}conforms{}, with facts of later kernels: {}",
@@ -230,13 +278,17 @@ fn case_text(text: &mut String, case: &CaseResult<'_>, verbose: bool) {
         Verdict::Fault(why) => format!("{}harness fault{}: {why}", style::BAD, reset()),
     };
     let _ = writeln!(text, "{}{id}{}  {line}", style::HEAD, reset());
-    if verbose && let Some(trace) = &case.trace {
-        for line in trace.to_string().lines() {
+    if shown && let Some(trace) = &case.trace {
+        let told = match arguments.drawing {
+            true => drawing::text(&Drawing::of(trace)),
+            false => trace.to_string(),
+        };
+        for line in told.lines() {
             let _ = writeln!(text, "    {line}");
         }
         text.push('\n');
     }
-    if verbose && !case.ways.is_empty() {
+    if shown && !case.ways.is_empty() {
         ways_text(text, case);
     }
 }

@@ -74,6 +74,11 @@ impl MachineArguments {
 }
 
 pub(super) fn run(arguments: &VmRunArguments, output: &mut Output) -> Result<End, Failure> {
+    let ended = attempt(arguments, output);
+    arguments.run.ended(ended, output)
+}
+
+fn attempt(arguments: &VmRunArguments, output: &mut Output) -> Result<End, Failure> {
     if arguments.run.has_jobs() {
         let why = "--jobs is for this kernel; a guest uses its processors (--cpus)";
         return Err(Failure::User(why.to_owned()));
@@ -92,7 +97,7 @@ pub(super) fn run(arguments: &VmRunArguments, output: &mut Output) -> Result<End
     if let Some(trouble) = &guest.trouble {
         output.complain(trouble);
     }
-    run::tell(&result, &arguments.run, file, output)
+    run::tell(&result, &arguments.run, file, false, output)
 }
 
 impl From<vm::VmError> for Failure {

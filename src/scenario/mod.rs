@@ -26,6 +26,7 @@ pub use diagnostic::{Diagnostic, Mistakes, Span};
 pub use file::{LARGEST_FILE, parse};
 pub use lexer::Radix;
 pub use lower::LONGEST_READ;
+pub use raw::schema;
 pub use schedule::*;
 pub use value::{Field, Value};
 pub use verb::{Kind, Signature, VERBS, Verb, Who};

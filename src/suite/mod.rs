@@ -18,8 +18,8 @@ pub use matrix::{
     CaseRow, FactRow, FactStanding, Matrix, MatrixKernel, OddVerdict, SkippedCase, StepRow, Stretch,
 };
 pub use probe::{Probed, Undecided, probe};
-pub use record::{CaseRecord, ClaimRecord, RunRecord};
-pub use run::{CaseResult, Collected, Plan, RACE_RUNS, SuiteResult, jobs, run};
+pub use record::{CaseRecord, ClaimRecord, RecordError, RunRecord};
+pub use run::{CaseResult, Collected, Plan, RACE_RUNS, SuiteResult, claims_about, jobs, run};
 pub use steps::ChangedStep;
 pub use store::{StoreError, new_folder, read_record, read_records, write_record};
 pub use ways::{Way, differences};

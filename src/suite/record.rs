@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use super::kernel::Kernel;
 use super::run::{Plan, SuiteResult};
@@ -11,10 +13,11 @@ use crate::trace::Trace;
 use crate::verdict::{Standing, Verdict};
 
 /// A run, as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunRecord {
     /// The version of this format.
+    #[schemars(extend("const" = Self::FORMAT))]
     pub format: u32,
     /// The tool's version.
     pub tool: String,
@@ -36,7 +39,7 @@ pub struct RunRecord {
 }
 
 /// One case of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CaseRecord {
     /// Its id.
@@ -56,7 +59,7 @@ pub struct CaseRecord {
 }
 
 /// One claim of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimRecord {
     /// The document.
@@ -78,9 +81,54 @@ impl CaseRecord {
     }
 }
 
+/// A text that is no record which this tool reads.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// It is not JSON, or is cut off.
+    #[error("no run record: {0}")]
+    NotJson(serde_json::Error),
+    /// It does not say that it is one.
+    #[error("no run record: it has no format")]
+    NoFormat,
+    /// It is of another version.
+    #[error("a run record of format {0}; this tool reads {known}", known = RunRecord::FORMAT)]
+    OtherFormat(u64),
+    /// It says that it is one, and is not: the place, and what is wrong.
+    #[error("a broken run record: {0}")]
+    Broken(String),
+}
+
 impl RunRecord {
     /// The version of the format that this tool writes.
     pub const FORMAT: u32 = 1;
+
+    /// Reads a record. Its version is looked at before anything else, so that
+    /// one of a newer tool is told as such.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is no record of this version, with the place.
+    pub fn read(text: &str) -> Result<RunRecord, RecordError> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: Option<u64>,
+        }
+        let head: Head = serde_json::from_str(text).map_err(RecordError::NotJson)?;
+        match head.format {
+            Some(format) if format == u64::from(Self::FORMAT) => {}
+            Some(format) => return Err(RecordError::OtherFormat(format)),
+            None => return Err(RecordError::NoFormat),
+        }
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let place = error.path().to_string();
+            let why = error.into_inner();
+            RecordError::Broken(match place.as_str() {
+                "." => why.to_string(),
+                _ => format!("{place}: {why}"),
+            })
+        })
+    }
 
     /// The record of a suite's result.
     pub fn of(result: &SuiteResult<'_>, plan: Plan) -> RunRecord {

@@ -112,6 +112,7 @@ pub struct Collected<'c> {
     /// How many of the jobs are further runs of those that race.
     more: usize,
     seen: Vec<Option<Seen>>,
+    runs: Vec<usize>,
 }
 
 impl<'c> Collected<'c> {
@@ -119,7 +120,8 @@ impl<'c> Collected<'c> {
     pub fn new(cases: &'c [Case<'c>], plan: Plan) -> Self {
         let racing = racing(cases);
         let more = racing.len() * plan.repeat * (RACE_RUNS - 1);
-        Collected { cases, plan, racing, more, seen: cases.iter().map(|_| None).collect() }
+        let seen = cases.iter().map(|_| None).collect();
+        Collected { cases, plan, racing, more, seen, runs: vec![0; cases.len()] }
     }
 
     /// The result of the job of that number, as [`jobs`] counts them.
@@ -129,6 +131,7 @@ impl<'c> Collected<'c> {
             None => self.racing[job % self.racing.len()],
         };
         let races = self.cases[case].scenario.races();
+        self.runs[case] += 1;
         let before = &mut self.seen[case];
         *before = Some(match before.take() {
             None => Seen::first(result, races),
@@ -136,7 +139,17 @@ impl<'c> Collected<'c> {
         });
     }
 
-    /// Judges what was seen on a kernel, as a user: `missing` says why a case that never ran has no result.
+    /// What came of the case of that number, as a user on a kernel of that
+    /// profile, once it was run as often as planned.
+    pub fn settled(&self, case: usize, by_version: &Profile, user: u32) -> Option<CaseResult<'c>> {
+        let races = self.cases[case].scenario.races();
+        let runs = self.plan.repeat * if races { RACE_RUNS } else { 1 };
+        let seen = self.seen[case].as_ref().filter(|_| self.runs[case] >= runs)?;
+        Some(seen.clone().judged(&self.cases[case], by_version, user == 0))
+    }
+
+    /// Judges what was seen on a kernel, as a user: `missing` says why a case that never
+    /// ran has no result.
     pub fn judge(
         self,
         catalogue: &'c Catalogue,
@@ -152,25 +165,7 @@ impl<'c> Collected<'c> {
             .zip(self.seen)
             .map(|(case, seen)| {
                 let seen = seen.unwrap_or(Seen::Not(Verdict::Fault(missing.to_owned())));
-                let root = user == 0;
-                let (trace, ways, verdict) = match seen {
-                    Seen::Not(verdict) => (None, Vec::new(), verdict),
-                    Seen::Trace(trace, Some(verdict)) => (Some(trace), Vec::new(), verdict),
-                    Seen::Trace(trace, None) => {
-                        let verdict = verdict(case, &trace, &by_version, root);
-                        (Some(trace), Vec::new(), verdict)
-                    }
-                    Seen::Ways(mut ways) => {
-                        ways.sort_by_key(|way| std::cmp::Reverse(way.count));
-                        let finding = ways
-                            .iter()
-                            .map(|way| verdict(case, &way.trace, &by_version, root))
-                            .find(Verdict::is_finding);
-                        ways.extend(unseen(case, &ways, &by_version, root));
-                        (None, ways, finding.unwrap_or(Verdict::Conforms))
-                    }
-                };
-                CaseResult { case, trace, ways, verdict }
+                seen.judged(case, &by_version, user == 0)
             })
             .collect();
         let observed = observed_profile(&by_version, |id| {
@@ -241,24 +236,29 @@ fn claims<'c>(
     results: &[CaseResult<'c>],
     observed: &Profile,
 ) -> Vec<(&'c Document, &'c Claim, Standing)> {
-    let mut claims = Vec::new();
-    for document in &catalogue.documents {
-        for claim in &document.claims {
-            let about: Vec<_> = results
-                .iter()
-                .map(|result| (result.case.scenario.id.as_str(), result.decisive()))
-                .filter(|(id, _)| claim.is_about(id))
-                .collect();
-            if !about.is_empty() {
-                claims.push((document, claim, judge_claim(claim, observed, about)));
-            }
-        }
-    }
-    claims
+    let ids: Vec<&str> = results.iter().map(|result| result.case.scenario.id.as_str()).collect();
+    let standing = |claim: &Claim| {
+        let cases = results.iter().map(CaseResult::decisive);
+        judge_claim(claim, observed, ids.iter().copied().zip(cases))
+    };
+    claims_about(catalogue, &ids)
+        .into_iter()
+        .map(|(document, claim)| (document, claim, standing(claim)))
+        .collect()
+}
+
+/// Each document's claims that scenarios of these ids decide.
+pub fn claims_about<'c>(catalogue: &'c Catalogue, ids: &[&str]) -> Vec<(&'c Document, &'c Claim)> {
+    let claims = catalogue
+        .documents
+        .iter()
+        .flat_map(|document| document.claims.iter().map(move |claim| (document, claim)));
+    claims.filter(|(_, claim)| ids.iter().any(|id| claim.is_about(id))).collect()
 }
 
 /// Runs cases as planned on this kernel and judges them, by its own
-/// release or another; `progress` is told how many runs are done.
+/// release or another; `progress` is told how many runs are done, and what
+/// they gave.
 ///
 /// # Errors
 ///
@@ -269,21 +269,21 @@ pub fn run<'c>(
     kernel: Kernel,
     pool: &Pool,
     plan: Plan,
-    mut progress: impl FnMut(usize),
+    mut progress: impl FnMut(usize, &Collected<'c>),
 ) -> Result<SuiteResult<'c>, PoolError> {
     let mut collected = Collected::new(cases, plan);
     let mut done = 0;
     pool.run(&jobs(cases, plan), |job, result| {
         collected.add(job, result);
         done += 1;
-        progress(done);
+        progress(done, &collected);
     })?;
     let user = nix::unistd::getuid().as_raw();
     Ok(collected.judge(catalogue, kernel, user, "it was never run"))
 }
 
 /// What the runs of one case have given so far.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Seen {
     /// It has no trace, for this reason.
     Not(Verdict),
@@ -304,6 +304,26 @@ impl Seen {
             }
             RunResult::Fault(why) => Seen::Not(Verdict::Fault(why)),
         }
+    }
+
+    /// The result, if that is all.
+    fn judged<'c>(self, case: &'c Case<'c>, by_version: &Profile, root: bool) -> CaseResult<'c> {
+        let (trace, ways, verdict) = match self {
+            Seen::Not(verdict) => (None, Vec::new(), verdict),
+            Seen::Trace(trace, Some(verdict)) => (Some(trace), Vec::new(), verdict),
+            Seen::Trace(trace, None) => {
+                let verdict = verdict(case, &trace, by_version, root);
+                (Some(trace), Vec::new(), verdict)
+            }
+            Seen::Ways(mut ways) => {
+                ways.sort_by_key(|way| std::cmp::Reverse(way.count));
+                let judged = |way: &Way| verdict(case, &way.trace, by_version, root);
+                let finding = ways.iter().map(judged).find(Verdict::is_finding);
+                ways.extend(unseen(case, &ways, by_version, root));
+                (None, ways, finding.unwrap_or(Verdict::Conforms))
+            }
+        };
+        CaseResult { case, trace, ways, verdict }
     }
 
     /// With one more run: all traces of a case must be the same, unless it

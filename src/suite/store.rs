@@ -46,19 +46,9 @@ fn file(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
 ///
 /// Files that cannot be read or hold no record.
 pub fn read_record(path: &Path) -> Result<RunRecord, StoreError> {
-    let wrong = |why| StoreError::NotARecord { path: path.to_owned(), why };
     let text = fs::read_to_string(path).map_err(file(path))?;
-    let value: serde_json::Value =
-        serde_json::from_str(&text).map_err(|error| wrong(format!("no run record: {error}")))?;
-    match value.get("format").and_then(serde_json::Value::as_u64) {
-        Some(format) if format == u64::from(RunRecord::FORMAT) => {}
-        Some(format) => {
-            let known = RunRecord::FORMAT;
-            return Err(wrong(format!("a run record of format {format}; this tool reads {known}")));
-        }
-        None => return Err(wrong("no run record: it has no format".to_owned())),
-    }
-    serde_json::from_value(value).map_err(|error| wrong(format!("a broken run record: {error}")))
+    RunRecord::read(&text)
+        .map_err(|error| StoreError::NotARecord { path: path.to_owned(), why: error.to_string() })
 }
 
 /// Reads the records of a folder, in the order of the files' names.

@@ -1,11 +1,12 @@
 //! The ways in which a race can go.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::trace::Trace;
 
 /// One of the traces of a case that races.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Way {
     /// How often it was seen; 0 for one that the model allows and that was

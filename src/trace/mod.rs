@@ -7,10 +7,13 @@
 
 mod text;
 
+use schemars::JsonSchema;
+pub use text::WIDEST;
+
 use serde::{Deserialize, Serialize};
 
 /// What happened in one run of a scenario, in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Trace {
     /// The events. After each turn come first those of whoever acted, then
@@ -19,7 +22,7 @@ pub struct Trace {
 }
 
 /// One thing that was seen.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
     /// Of which act of the schedule this is an outcome; `None` for what
@@ -38,7 +41,7 @@ pub struct Event {
 }
 
 /// One outcome.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Outcome {
     /// A call returned this value of the register; `[-4095, -1]` are errors.
@@ -98,7 +101,7 @@ pub enum Outcome {
 }
 
 /// What RECV filled in.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Notification {
     /// The name that the scenario gives it; empty for none.
@@ -121,7 +124,7 @@ pub struct Notification {
 }
 
 /// Who a notification came from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Sender {
     /// `pid` is this actor's thread id.
@@ -133,7 +136,7 @@ pub enum Sender {
 }
 
 /// An argument register.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Argument {
     /// A number.
@@ -143,7 +146,7 @@ pub enum Argument {
 }
 
 /// What a signal handler saw.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HandlerRun {
     /// The signal.
@@ -154,7 +157,7 @@ pub struct HandlerRun {
 }
 
 /// The parts of a `siginfo_t` that say why a signal came.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignalInfo {
     /// `si_code`.
@@ -167,7 +170,7 @@ pub struct SignalInfo {
 }
 
 /// The call of a `SIGSYS`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrappedCall {
     /// `si_syscall`, by name where it has one.
@@ -184,7 +187,7 @@ pub struct TrappedCall {
 }
 
 /// What wait4(2) said of a tracee.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Wait {
     /// A stop by this signal; 0x80 is added at a system call stop under

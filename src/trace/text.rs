@@ -8,10 +8,11 @@ use crate::abi::{
 };
 
 /// The column at which outcomes stand, at the most.
-const WIDEST: usize = 44;
+pub const WIDEST: usize = 44;
 
-impl fmt::Display for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Trace {
+    /// Each event as its line has it: who did what, and what was seen.
+    pub fn rows(&self) -> Vec<(String, String)> {
         let mut told = Vec::new();
         let mut rows = Vec::new();
         for event in &self.events {
@@ -19,6 +20,13 @@ impl fmt::Display for Trace {
             told.push(event.act);
             rows.push((row_head(event, again), event.outcome.to_string()));
         }
+        rows
+    }
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = self.rows();
         let width = rows
             .iter()
             .map(|(head, _)| head.chars().count())

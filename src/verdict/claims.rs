@@ -1,5 +1,6 @@
 //! What a run says of the documents' claims, and of the kernel's facts.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::claim::{Claim, matches};
@@ -7,7 +8,7 @@ use crate::profile::{FACTS, Profile};
 use crate::trace::Trace;
 
 /// How a claim stands after a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// The kernel does what the document says.

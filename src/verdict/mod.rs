@@ -5,6 +5,7 @@ mod claims;
 mod model;
 mod stored;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use claims::{Standing, judge_claim, observed_profile};
@@ -12,7 +13,7 @@ pub use model::{Refusal, refusal};
 pub use stored::{StoredTrace, judge, missing, snapshot_file, snapshot_text, variant_of};
 
 /// What a run of a scenario says about the kernel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The trace is the one stored for this kernel's facts, and the model allows
@@ -41,7 +42,7 @@ pub enum Verdict {
 }
 
 /// The first difference between two traces, as lines of their texts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
     /// Which line, from 1.
     pub line: usize,

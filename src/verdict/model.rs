@@ -1,5 +1,6 @@
 //! What the model says of a trace, in the words of a verdict.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{self, Agreement, Setting};
@@ -7,7 +8,7 @@ use crate::profile::{FACTS, Profile};
 use crate::trace::Trace;
 
 /// A step that the model does not allow.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Refusal {
     /// Which event of the trace, from 1.

@@ -1,0 +1,162 @@
+//! `unotify-lab report`
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::output::{Output, OutputFile};
+use super::{End, Failure};
+use crate::report::drawing::{self, Drawing};
+use crate::report::{Format, Submission, file_names};
+use crate::suite::{CaseRecord, RunRecord, read_record};
+use crate::trace::Trace;
+
+/// Which record, in which form.
+#[derive(Debug, Args)]
+pub(super) struct ReportArguments {
+    /// A run record, as `run --format json` writes it
+    record: PathBuf,
+    /// Form of the report
+    #[arg(long, value_enum)]
+    format: ReportFormat,
+    /// Write it there instead of to standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Only the drawings of this scenario, by its id
+    #[arg(long, value_name = "ID")]
+    only: Option<String>,
+    #[command(flatten)]
+    submission: SubmissionArguments,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ReportFormat {
+    /// The Kernel Test Anything Protocol, version 1
+    Ktap,
+    /// The Test Anything Protocol, version 13
+    Tap13,
+    /// JUnit's XML, as Jenkins reads it
+    Junit,
+    /// The kernel CI database's JSON, version 5.3
+    Kcidb,
+    /// LAVA's signal lines
+    Lava,
+    /// Sequence drawings of all traces, for terminals
+    Drawing,
+    /// Sequence drawings as SVG: a file for each trace in the folder of
+    /// --output, or the only one
+    Svg,
+}
+
+/// What `--format kcidb` needs to know.
+#[derive(Debug, Args)]
+pub(super) struct SubmissionArguments {
+    /// For kcidb: the name of the CI system that submits
+    #[arg(long, value_name = "NAME", default_value = "unotify_lab", value_parser = origin)]
+    kcidb_origin: String,
+    /// For kcidb: the id of the tested build, if it was submitted already
+    #[arg(long, value_name = "ID", value_parser = build)]
+    kcidb_build: Option<String>,
+}
+
+fn is_origin(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    !text.is_empty() && text.chars().all(fits)
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    match is_origin(text) {
+        true => Ok(text.to_owned()),
+        false => Err("an origin has lower-case letters, digits and _".to_owned()),
+    }
+}
+
+fn build(text: &str) -> Result<String, String> {
+    match text.split_once(':') {
+        Some((origin, _)) if is_origin(origin) => Ok(text.to_owned()),
+        _ => Err("an id is ORIGIN:NAME, as in maestro:6717f2".to_owned()),
+    }
+}
+
+impl SubmissionArguments {
+    pub fn submission(&self) -> Submission {
+        Submission { origin: self.kcidb_origin.clone(), build: self.kcidb_build.clone() }
+    }
+}
+
+pub(super) fn report(arguments: &ReportArguments, output: &mut Output) -> Result<End, Failure> {
+    let record = read_record(&arguments.record)?;
+    let to = arguments.output.as_deref();
+    let format = match arguments.format {
+        ReportFormat::Ktap => Format::Ktap,
+        ReportFormat::Tap13 => Format::Tap13,
+        ReportFormat::Junit => Format::Junit,
+        ReportFormat::Kcidb => Format::Kcidb,
+        ReportFormat::Lava => Format::Lava,
+        ReportFormat::Drawing => {
+            let mut text = String::new();
+            for (case, trace) in traces(&record, arguments.only.as_deref())? {
+                let drawn = drawing::text(&Drawing::of(trace));
+                let _ = writeln!(text, "{}\n\n{drawn}", case.scenario);
+            }
+            OutputFile::open(to)?.write(&text, output)?;
+            return Ok(End::Known);
+        }
+        ReportFormat::Svg => {
+            svg(&traces(&record, arguments.only.as_deref())?, to, output)?;
+            return Ok(End::Known);
+        }
+    };
+    if arguments.only.is_some() {
+        return Err(Failure::User("--only is for --format drawing and svg".to_owned()));
+    }
+    let file = OutputFile::open(to)?;
+    file.write(&format.render(&record, &arguments.submission.submission()), output)?;
+    Ok(End::Known)
+}
+
+/// The cases that have a trace.
+fn traces<'r>(
+    record: &'r RunRecord,
+    only: Option<&str>,
+) -> Result<Vec<(&'r CaseRecord, &'r Trace)>, Failure> {
+    let wanted = |case: &&CaseRecord| {
+        let file = case.scenario.split('[').next();
+        only.is_none_or(|only| only == case.scenario || Some(only) == file)
+    };
+    let cases = record.cases.iter().filter(wanted);
+    let traces: Vec<_> = cases.filter_map(|case| Some((case, case.trace.as_ref()?))).collect();
+    match (traces.is_empty(), only) {
+        (true, Some(only)) => Err(Failure::User(format!("the record has no trace of {only:?}"))),
+        (true, None) => Err(Failure::User("the record has no traces".to_owned())),
+        _ => Ok(traces),
+    }
+}
+
+/// Writes drawings: several into a folder, one to a file.
+fn svg(
+    traces: &[(&CaseRecord, &Trace)],
+    to: Option<&Path>,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let drawn = |case: &CaseRecord, trace| drawing::svg(&Drawing::of(trace), &case.scenario);
+    match (traces, to) {
+        ([(case, trace)], to) if to.is_none_or(|to| !to.is_dir()) => {
+            OutputFile::open(to)?.write(&drawn(case, trace), output)
+        }
+        (_, Some(folder)) => {
+            let scenarios = traces.iter().map(|(case, _)| case.scenario.as_str());
+            for ((case, trace), name) in traces.iter().zip(file_names(scenarios)) {
+                let path = folder.join(format!("{name}.svg"));
+                let told = |error| Failure::User(format!("--output {}: {error}", path.display()));
+                std::fs::write(&path, drawn(case, trace)).map_err(told)?;
+            }
+            Ok(())
+        }
+        (_, None) => {
+            let why = "there are several drawings: name one with --only, or a folder with --output";
+            Err(Failure::User(why.to_owned()))
+        }
+    }
+}
