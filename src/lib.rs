@@ -15,6 +15,7 @@ pub mod claim;
 pub mod cli;
 pub mod demo;
 pub mod filter;
+pub mod generate;
 pub mod live;
 pub mod model;
 pub mod probe;

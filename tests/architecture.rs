@@ -9,6 +9,7 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("trace", &["abi"]),
     ("filter", &["abi", "bpf"]),
     ("scenario", &["abi", "bpf", "filter"]),
+    ("generate", &["abi", "bpf", "filter", "scenario"]),
     ("profile", &[]),
     ("probe", &["abi", "profile"]),
     ("claim", &[]),

@@ -28,6 +28,7 @@ pub use lexer::Radix;
 pub use lower::LONGEST_READ;
 pub use raw::schema;
 pub use schedule::*;
+pub use step::parse_step;
 pub use value::{Field, Value};
 pub use verb::{Kind, Signature, VERBS, Verb, Who};
 

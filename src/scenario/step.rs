@@ -10,6 +10,17 @@ use super::{Act, Callee, Entry, Operation, Placed, Step};
 use crate::abi;
 use crate::filter::Syscall;
 
+/// Reads one line of a script that names these actors.
+///
+/// # Errors
+///
+/// What is wrong with it, with its place in the line. A line without a step is
+/// wrong, too.
+pub fn parse_step(line: &str, actors: &[&str]) -> Result<Step, Diagnostic> {
+    parse_line(line, 0, actors)?
+        .ok_or_else(|| Diagnostic::new(0..line.len(), "there is no step".to_owned(), "a step"))
+}
+
 /// Reads one line of a script. `base` is its place in the file, `actors` the
 /// names declared there. Blank lines and comments give nothing.
 pub(super) fn parse_line(

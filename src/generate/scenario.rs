@@ -1,0 +1,517 @@
+//! Whole scenarios: a cast, their filters, and a script in which most steps
+//! find something to do.
+
+use std::collections::BTreeMap;
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+
+use super::program::condition;
+use super::script::{Doing, Known, Player, Script};
+use super::{Addfd, Choose, Response, repair};
+use crate::filter::{Action, Arch, Rule, Rules, Syscall};
+use crate::scenario::{
+    Actor, Filter, FilterBody, Radix, Role, Scenario, StackEntry, Transfer, Value,
+};
+
+/// Calls that filters are about, with arguments, the likeliest first.
+const CALLS: &[(&str, &str)] = &[
+    ("mkdir", "mkdir(\"d\", 0o700)"),
+    ("rmdir", "rmdir(\"d\")"),
+    ("getppid", "getppid()"),
+    ("dup", "dup(0)"),
+    ("openat", "openat(AT_FDCWD, \"/dev/null\", O_RDWR)"),
+    ("exit_group", "exit_group(7)"),
+    ("exit", "exit(5)"),
+    ("pause", "pause()"),
+    ("mkdir", "mkdir(\"e\", 0o40, 0x100000000)"),
+    ("close", "close(40)"),
+    ("tgkill", "tgkill(pid(T), pid(T), SIGUSR1)"),
+];
+const ACTIONS: &[Action] = &[
+    Action::Errno(33),
+    Action::Errno(0),
+    Action::UserNotif,
+    Action::Trap(7),
+    Action::Trace(5),
+    Action::Log,
+    Action::Allow,
+    Action::KillThread,
+    Action::KillProcess,
+];
+const SIGNALS: &[&str] = &[
+    "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGALRM", "SIGTSTP", "SIGWINCH", "SIGTERM", "SIGSYS",
+    "SIGQUIT",
+];
+
+impl<'a> Arbitrary<'a> for Scenario {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let mut script = cast(u);
+        let steps = 2 + u.up_to(12);
+        begin(u, &mut script);
+        for _ in 0..steps {
+            next(u, &mut script)?;
+        }
+        script.end_line();
+        let mut scenario = script.scenario;
+        repair(&mut scenario);
+        Ok(scenario)
+    }
+}
+
+/// Who takes part, and under which filters.
+fn cast(u: &mut Unstructured<'_>) -> Script {
+    let mut actors = vec![target(u, "T", Some("L"))];
+    let mut players = vec![player("T", Some("L"))];
+    if u.once_in(4) {
+        actors.push(target(u, "U", Some("M")));
+        players.push(player("U", Some("M")));
+    }
+    // Started by T, as a thread or a child.
+    if u.once_in(3) {
+        let mut child = plain("C", Role::Target);
+        signals(u, &mut child);
+        actors.push(child);
+        players.push(Player { doing: Doing::Unborn, notifies: None, ..player("C", None) });
+    }
+    let listeners: Vec<&'static str> = players.iter().filter_map(|one| one.notifies).collect();
+    for name in if u.once_in(3) { &["S", "R"][..] } else { &["S"] } {
+        let mut actor = plain(name, Role::Supervisor);
+        if u.once_in(4) {
+            signals(u, &mut actor);
+        }
+        if u.once_in(8) {
+            actor.via = Transfer::ScmRights;
+        }
+        actors.push(actor);
+        players.push(Player { holds: listeners.clone(), ..player(name, None) });
+    }
+    if u.once_in(8) {
+        actors.push(plain("P", Role::Tracer));
+        players.push(player("P", None));
+    }
+    for (actor, player) in actors.iter_mut().zip(&mut players) {
+        if let Some(listener) = player.notifies.filter(|_| u.once_in(10)) {
+            actor.keeps = vec![listener.to_owned()];
+            player.holds.push(listener);
+        }
+    }
+    let filters = vec![("F".to_owned(), rules(u, None)), ("G".to_owned(), rules(u, Some("N")))];
+    let scenario = Scenario {
+        id: String::new(),
+        summary: "Made up".to_owned(),
+        behaviours: Vec::new(),
+        facts: Vec::new(),
+        needs: Vec::new(),
+        buffers: Vec::new(),
+        held: Vec::new(),
+        filters,
+        actors,
+        steps: Vec::new(),
+    };
+    Script::new(scenario, players)
+}
+
+fn player(name: &'static str, notifies: Option<&'static str>) -> Player {
+    Player { name, doing: Doing::Idle, process: name, notifies, stopped: false, holds: Vec::new() }
+}
+
+fn plain(name: &str, role: Role) -> Actor {
+    Actor {
+        name: name.to_owned(),
+        role,
+        no_new_privs: role == Role::Target,
+        filters: Vec::new(),
+        handlers: BTreeMap::new(),
+        ignored: Vec::new(),
+        blocked: Vec::new(),
+        listeners: None,
+        keeps: Vec::new(),
+        via: Transfer::PidfdGetfd,
+        user: None,
+        no_capabilities: false,
+        cpu: None,
+        policy: None,
+        namespaces: Vec::new(),
+    }
+}
+
+fn target(u: &mut Unstructured<'_>, name: &str, listener: Option<&str>) -> Actor {
+    let mut actor = plain(name, Role::Target);
+    let mut stack = vec![rules(u, listener)];
+    if u.once_in(3) {
+        stack.push(rules(u, None));
+    }
+    if u.once_in(6) {
+        stack.insert(0, rules(u, None));
+    }
+    actor.filters = stack.into_iter().map(StackEntry::Inline).collect();
+    signals(u, &mut actor);
+    actor
+}
+
+/// Dispositions and mask.
+fn signals(u: &mut Unstructured<'_>, actor: &mut Actor) {
+    const FLAGS: &[&str] = &["SA_RESTART", "0", "SA_SIGINFO", "SA_RESETHAND", "SA_NODEFER"];
+    let flag = |word: &str| match word {
+        "0" => Value::Number(0, Radix::Decimal),
+        word => Value::Constant(word.to_owned()),
+    };
+    for signal in &SIGNALS[..5] {
+        match u.weighted(&[(3, 0), (6, 1), (1, 2), (1, 3)]) {
+            1 => {
+                let mut flags = flag(u.one(FLAGS));
+                if u.once_in(4) {
+                    flags = Value::Or(vec![flag("SA_RESTART"), flag("SA_SIGINFO")]);
+                }
+                actor.handlers.insert((*signal).to_owned(), flags);
+            }
+            2 => actor.ignored.push((*signal).to_owned()),
+            3 => actor.blocked.push((*signal).to_owned()),
+            _ => {}
+        }
+        if u.once_in(2) {
+            break;
+        }
+    }
+}
+
+/// A filter by rules; one with a listener notifies of mkdir.
+fn rules(u: &mut Unstructured<'_>, listener: Option<&str>) -> Filter {
+    let mut rules = Vec::new();
+    for _ in 0..u.up_to(2) + usize::from(listener.is_none()) {
+        let (call, _) = u.one(CALLS);
+        let when = if u.once_in(5) { vec![condition(u)] } else { Vec::new() };
+        let action =
+            if listener.is_some() && u.once_in(2) { Action::UserNotif } else { u.one(ACTIONS) };
+        rules.push(rule(call, when, action));
+    }
+    let mut flags = None;
+    if listener.is_some() {
+        rules.push(rule("mkdir", Vec::new(), Action::UserNotif));
+        if u.once_in(3) {
+            flags = Some(Value::Constant("WAIT_KILLABLE_RECV".to_owned()));
+        } else if u.once_in(12) {
+            flags = Some(Value::Constant("LOG".to_owned()));
+        }
+    }
+    Filter {
+        body: FilterBody::Rules(Rules { rules, default: Action::Allow }),
+        flags,
+        listener: listener.map(str::to_owned),
+        via_prctl: false,
+    }
+}
+
+fn rule(call: &str, when: Vec<crate::filter::Condition>, action: Action) -> Rule {
+    let on = vec![call.parse::<Syscall>().expect("it is a system call")];
+    Rule { on, arch: Arch::X86_64, when, action }
+}
+
+/// What must come first for the rest to make sense.
+fn begin(u: &mut Unstructured<'_>, script: &mut Script) {
+    if script.those(|one| one.name == "P").len() == 1 && !u.once_in(4) {
+        let options = u.one(&[
+            "PTRACE_O_TRACESECCOMP",
+            "PTRACE_O_TRACESECCOMP|PTRACE_O_TRACESYSGOOD",
+            "PTRACE_O_EXITKILL",
+            "0",
+        ]);
+        script.act(Some("P"), format!("seize T options={options}"));
+    }
+    if script.those(|one| one.doing == Doing::Unborn).len() == 1 && !u.once_in(3) {
+        start(u, script);
+    }
+}
+
+fn start(u: &mut Unstructured<'_>, script: &mut Script) {
+    script.end_line();
+    let thread = !u.once_in(3);
+    script.act(Some("T"), if thread { "thread C" } else { "fork C" });
+    script.end_line();
+    let parent = script.player("T").clone();
+    let child = script.player("C");
+    child.doing = Doing::Idle;
+    child.notifies = parent.notifies;
+    child.holds = parent.holds;
+    child.process = if thread { "T" } else { "C" };
+}
+
+/// One step more.
+fn next(u: &mut Unstructured<'_>, script: &mut Script) -> Result<()> {
+    let idle = script.those(|one| one.doing == Doing::Idle && !one.stopped);
+    let targets: Vec<_> =
+        idle.iter().copied().filter(|name| ["T", "U", "C"].contains(name)).collect();
+    let holders =
+        script.those(|one| one.doing == Doing::Idle && !one.stopped && !one.holds.is_empty());
+    let waiting = script.those(|one| matches!(one.doing, Doing::Notified | Doing::Waiting));
+    let stopped = script.those(|one| one.stopped);
+    let unborn = script.those(|one| one.doing == Doing::Unborn);
+    let open = script.known.iter().filter(|known| !known.answered).count() as u32;
+    let pending = script.pending.len() as u32;
+    let some = |names: &Vec<&str>, weight: u32| if names.is_empty() { 0 } else { weight };
+    let kind = u.weighted(&[
+        (some(&targets, 14), Kind::Call),
+        (some(&holders, 2 + 16 * pending.min(2)), Kind::Recv),
+        (some(&holders, 1 + 8 * open.min(2)), Kind::Send),
+        (some(&holders, 7 * open.min(2)), Kind::Addfd),
+        (some(&holders, 1 + 2 * open.min(2)), Kind::IdValid),
+        (some(&holders, 3), Kind::Poll),
+        (some(&holders, 1), Kind::Listener),
+        (some(&waiting, 10), Kind::Signal),
+        (some(&waiting, 3), Kind::Stop),
+        (some(&stopped, 8), Kind::Continue),
+        (some(&waiting, 1), Kind::Kill),
+        (2, Kind::Look),
+        (some(&unborn, 2), Kind::Start),
+        (some(&targets, 3), Kind::Filters),
+        (some(&targets, 2), Kind::Dispose),
+        (some(&targets, 1), Kind::Exec),
+        (some(&idle.iter().copied().filter(|name| *name == "P").collect(), 14), Kind::Trace),
+        (1, Kind::Reap),
+    ]);
+    let goes_on = u.once_in(5);
+    if !goes_on {
+        script.end_line();
+    }
+    match kind {
+        Kind::Call => call(u, script, &targets),
+        Kind::Recv => recv(u, script, &holders),
+        Kind::Send => {
+            let response: Response = u.arbitrary()?;
+            let (id, at) = script.id(response.id);
+            let (by, on) = at_listener(u, script, &holders, at);
+            script.act(Some(by), format!("send {id}{on}{response}"));
+            if let Some(known) = at.map(|at| script.known[at].clone())
+                && !known.answered
+                && !id.contains(['+', '-'])
+            {
+                script.leaves(known.target, Doing::Idle);
+            }
+        }
+        Kind::Addfd => {
+            let addfd: Addfd = u.arbitrary()?;
+            let (id, at) = script.id(addfd.id);
+            let (by, on) = at_listener(u, script, &holders, at);
+            script.act(Some(by), format!("addfd {id}{on}{addfd}"));
+        }
+        Kind::IdValid => {
+            let (id, at) = script.id(u.arbitrary()?);
+            let (by, on) = at_listener(u, script, &holders, at);
+            script.act(Some(by), format!("id_valid {id}{on}"));
+        }
+        Kind::Poll => {
+            let by = u.one(&holders);
+            let listener = u.one(&script.player(by).holds);
+            let timeout = if u.once_in(6) { " timeout=-1" } else { "" };
+            let verb = u.one(&["poll", "poll", "select"]);
+            script.act(Some(by), format!("{verb} {listener}{timeout}"));
+            if !timeout.is_empty() && script.pending.is_empty() {
+                script.player(by).doing = Doing::Waiting;
+            }
+        }
+        Kind::Listener => listener(u, script, &holders),
+        Kind::Signal => signal(u, script, &waiting),
+        Kind::Stop => {
+            let whom = u.one(&waiting);
+            script.act(None, format!("stop {whom}"));
+            script.player(whom).stopped = true;
+        }
+        Kind::Continue => {
+            let whom = u.one(&stopped);
+            script.act(None, format!("cont {whom}"));
+            script.player(whom).stopped = false;
+        }
+        Kind::Kill => {
+            let whom = u.one(&waiting);
+            script.act(None, format!("kill {whom}"));
+            script.ends(whom);
+        }
+        Kind::Look => {
+            let whom = u.one(&script.those(|_| true));
+            let what = u.one(&["state X", "status X Seccomp", "status X Seccomp_filters"]);
+            script.act(None, what.replace('X', whom));
+        }
+        Kind::Start => start(u, script),
+        Kind::Filters => filters(u, script, &targets),
+        Kind::Dispose => {
+            let by = u.one(&targets);
+            let signal = u.one(SIGNALS);
+            let act = u.one(&[
+                "handle SIG flags=SA_RESTART",
+                "handle SIG",
+                "ignore SIG",
+                "default SIG",
+                "block SIG",
+                "unblock SIG",
+            ]);
+            script.act(Some(by), act.replace("SIG", signal));
+        }
+        Kind::Exec => {
+            let by = u.one(&targets);
+            script.act(Some(by), "exec");
+            script.end_line();
+        }
+        Kind::Trace => trace(u, script),
+        Kind::Reap => {
+            let whom = u.one(&script.those(|one| one.name != "C"));
+            script.act(None, format!("reap {whom}"));
+        }
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Call,
+    Recv,
+    Send,
+    Addfd,
+    IdValid,
+    Poll,
+    Listener,
+    Signal,
+    Stop,
+    Continue,
+    Kill,
+    Look,
+    Start,
+    Filters,
+    Dispose,
+    Exec,
+    Trace,
+    Reap,
+}
+
+fn call(u: &mut Unstructured<'_>, script: &mut Script, targets: &[&'static str]) {
+    let by = u.one(targets);
+    let (name, text) = if u.once_in(3) { u.one(CALLS) } else { CALLS[0] };
+    script.act(Some(by), text);
+    match (name, script.player(by).notifies) {
+        ("mkdir", Some(listener)) => {
+            script.player(by).doing = Doing::Notified;
+            script.pending.push((by, listener));
+        }
+        ("pause", _) => script.player(by).doing = Doing::Waiting,
+        ("exit_group", _) => script.ends(by),
+        ("exit", _) => script.leaves(by, Doing::Gone),
+        _ => {}
+    }
+}
+
+fn recv(u: &mut Unstructured<'_>, script: &mut Script, holders: &[&'static str]) {
+    let by = u.one(holders);
+    let holds = script.player(by).holds.clone();
+    let waits = script.pending.iter().position(|(_, listener)| holds.contains(listener));
+    let Some(at) = waits else {
+        let listener = u.one(&holds);
+        let name = script.name('n');
+        script.act(Some(by), format!("recv {listener} as {name}"));
+        script.player(by).doing = Doing::Waiting;
+        return;
+    };
+    let (target, listener) = script.pending.remove(at);
+    let place = u.weighted(&[(20, ""), (1, " at=null"), (1, " dirty=3"), (1, " at=edge")]);
+    let name = script.name('n');
+    script.act(Some(by), format!("recv {listener}{place} as {name}"));
+    script.known.push(Known { name, listener, target, answered: false });
+}
+
+/// Who asks a listener, and the option that names it where the id does not.
+fn at_listener(
+    u: &mut Unstructured<'_>,
+    script: &mut Script,
+    holders: &[&'static str],
+    at: Option<usize>,
+) -> (&'static str, String) {
+    let by = u.one(holders);
+    let listener = u.one(&script.player(by).holds);
+    match at.map(|at| script.known[at].listener) {
+        Some(known) if script.player(by).holds.contains(&known) && !u.once_in(12) => {
+            (by, String::new())
+        }
+        _ => (by, format!(" on={listener}")),
+    }
+}
+
+fn listener(u: &mut Unstructured<'_>, script: &mut Script, holders: &[&'static str]) {
+    let by = u.one(holders);
+    let listener = u.one(&script.player(by).holds);
+    match u.weighted(&[(3, 0), (2, 1), (1, 2), (1, 3)]) {
+        0 => script.act(Some(by), format!("close({listener})")),
+        1 => script.act(Some(by), format!("set_flags {listener} {}", u.one(&[1, 0, 2]))),
+        2 => script.act(Some(by), format!("fcntl({listener}, F_GETFD)")),
+        _ => script.act(Some(by), "exit_group(0)"),
+    }
+}
+
+fn signal(u: &mut Unstructured<'_>, script: &mut Script, waiting: &[&'static str]) {
+    let whom = u.one(waiting);
+    let scope = u.one(&["", " scope=process"]);
+    // Mostly one for which something is set up.
+    let actor = script.scenario.actors.iter().find(|actor| actor.name == whom);
+    let set: Vec<&'static str> = SIGNALS
+        .iter()
+        .copied()
+        .filter(|signal| actor.is_some_and(|actor| actor.handlers.contains_key(*signal)))
+        .collect();
+    let signal = match &set[..] {
+        [] if u.once_in(2) => u.one(SIGNALS),
+        [] => "SIGWINCH",
+        _ if u.once_in(5) => u.one(SIGNALS),
+        set => u.one(set),
+    };
+    script.act(None, format!("signal {whom} {signal}{scope}"));
+    let again = set.contains(&signal) && script.player(whom).doing == Doing::Notified;
+    // It may be notified again, with another id.
+    if again && let Some(listener) = script.player(whom).notifies {
+        for known in &mut script.known {
+            known.answered |= known.target == whom && u.once_in(2);
+        }
+        if !script.pending.iter().any(|(target, _)| *target == whom) {
+            script.pending.push((whom, listener));
+        }
+    }
+}
+
+fn filters(u: &mut Unstructured<'_>, script: &mut Script, targets: &[&'static str]) {
+    let by = u.one(targets);
+    match u.weighted(&[(4, 0), (3, 1), (2, 2), (1, 3), (1, 4)]) {
+        0 => script.act(Some(by), "install F"),
+        1 => {
+            let flags = u.one(&["TSYNC", "TSYNC|TSYNC_ESRCH", "LOG", "WAIT_KILLABLE_RECV", "64"]);
+            script.act(Some(by), format!("install F flags={flags}"));
+        }
+        2 if !script.those(|one| one.holds.contains(&"N")).is_empty() => {}
+        2 => {
+            let flags = u.one(&["", " flags=TSYNC|TSYNC_ESRCH", " flags=TSYNC"]);
+            script.act(Some(by), format!("install G{flags}"));
+            script.player(by).holds.push("N");
+            if script.player(by).notifies.is_none() {
+                script.player(by).notifies = Some("N");
+            }
+        }
+        3 => script.act(Some(by), "install F via=prctl"),
+        _ => script.act(Some(by), "strict"),
+    }
+}
+
+fn trace(u: &mut Unstructured<'_>, script: &mut Script) {
+    let signal = u.weighted(&[(3, ""), (1, " signal=SIGUSR1"), (1, " signal=SIGKILL")]);
+    let act = u.one(&[
+        "wait T".to_owned(),
+        format!("resume T{signal}"),
+        format!("to_syscall T{signal}"),
+        format!("detach T{signal}"),
+        "interrupt T".to_owned(),
+        "event_message T".to_owned(),
+        "get_register T nr".to_owned(),
+        "get_register T arg1".to_owned(),
+        "set_register T nr 84".to_owned(),
+        "set_register T nr -1".to_owned(),
+        "set_register T ret 3".to_owned(),
+        "set_register T arg1 0o40".to_owned(),
+        "set_options T PTRACE_O_TRACESECCOMP".to_owned(),
+        "attach T".to_owned(),
+    ]);
+    script.act(Some("P"), act);
+}
