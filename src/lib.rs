@@ -14,6 +14,7 @@ pub mod bpf;
 pub mod claim;
 pub mod cli;
 pub mod demo;
+pub mod explore;
 pub mod filter;
 pub mod generate;
 pub mod live;

@@ -18,6 +18,7 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("verdict", &["claim", "model", "profile", "trace"]),
     ("suite", &["claim", "live", "model", "profile", "scenario", "trace", "verdict"]),
     ("report", &["claim", "profile", "suite", "trace", "verdict"]),
+    ("explore", &["generate", "live", "model", "profile", "scenario", "trace"]),
     ("vm", &["live", "suite"]),
     ("demo", &["abi", "filter"]),
     (
@@ -25,6 +26,7 @@ const PICTURE: &[(&str, &[&str])] = &[
         &[
             "claim",
             "demo",
+            "explore",
             "live",
             "model",
             "profile",

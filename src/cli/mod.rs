@@ -3,6 +3,7 @@
 
 mod check;
 mod diff;
+mod explore;
 mod kernels;
 mod list;
 mod man;
@@ -71,6 +72,8 @@ enum Command {
     List(list::ListArguments),
     /// Predict what scenarios show on a kernel, without running them
     Model(model::ModelArguments),
+    /// Run made-up scenarios and look for what the model does not allow
+    Explore(explore::ExploreArguments),
     /// Show a scenario: its script, its filters disassembled, its schedule
     Show(show::ShowArguments),
     /// Check scenario files without running them
@@ -153,6 +156,7 @@ pub fn main() -> ExitCode {
         Command::Kernels(arguments) => kernels::kernels(&arguments, &mut output),
         Command::List(arguments) => list::list(&arguments, &mut output),
         Command::Model(arguments) => model::model(&arguments, &mut output),
+        Command::Explore(arguments) => explore::explore(&arguments, &mut output),
         Command::Show(arguments) => show::show(&arguments, &mut output),
         Command::Check(arguments) => check::check(&arguments, &mut output),
         Command::Schema(arguments) => schema::schema(&arguments, &mut output),

@@ -31,7 +31,7 @@ use thiserror::Error;
 use crate::trace::Trace;
 
 pub use end::{END_COMMAND, end_main};
-pub use pool::{Job, LONGEST_RUN, Pool, PoolError};
+pub use pool::{Job, LONGEST_RUN, Pool, PoolError, Runner};
 pub use probe::missing;
 pub use worker::{ACTOR_COMMAND, WORKER_COMMAND, actor_main, worker_main};
 

@@ -5,8 +5,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -88,59 +87,42 @@ impl Pool {
         jobs: &[Job],
         mut tell: impl FnMut(usize, RunResult),
     ) -> Result<(), PoolError> {
-        let next = AtomicUsize::new(0);
-        let (sender, results) = mpsc::channel();
-        std::thread::scope(|scope| {
-            for _ in 0..self.size.min(jobs.len()) {
-                let (sender, next) = (sender.clone(), &next);
-                scope.spawn(move || self.work_through(jobs, next, &sender));
-            }
-            drop(sender);
-            for result in results {
-                match result {
-                    Ok((job, result)) => tell(job, result),
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(())
-        })
+        let run =
+            |(index, job): (usize, &Job), runner: &mut Runner<'_>| Ok((index, runner.run(job)?));
+        self.each(jobs.iter().enumerate(), run, |(index, result)| tell(index, result))
     }
 
-    fn work_through(
+    /// Does something with each item, which may be to run jobs: several items
+    /// at a time, each in a thread that has a worker. Tells what came of each.
+    ///
+    /// # Errors
+    ///
+    /// The first of `work`.
+    pub fn each<I: Send, R: Send>(
         &self,
-        jobs: &[Job],
-        next: &AtomicUsize,
-        sender: &mpsc::Sender<Result<(usize, RunResult), PoolError>>,
-    ) {
-        let mut idle = None;
-        while let Some((index, job)) = next_job(jobs, next) {
-            let mut worker = match idle.take().map_or_else(|| self.start(), Ok) {
-                Ok(worker) => worker,
-                Err(error) => {
-                    // A receiver that is gone has failed already.
-                    let _ = sender.send(Err(error));
-                    return;
-                }
-            };
-            let result = match worker.run(job) {
-                Ok(result @ (RunResult::Ran(_) | RunResult::Skipped(_))) => {
-                    idle = Some(worker);
-                    result
-                }
-                // After anything but a clear end its state is not trusted.
-                Ok(result) => {
-                    let _ = self.bury(worker);
-                    result
-                }
-                Err(silence) => silence.told(self.bury(worker)),
-            };
-            if sender.send(Ok((index, result))).is_err() {
-                break;
+        items: impl Iterator<Item = I> + Send,
+        work: impl Fn(I, &mut Runner<'_>) -> Result<R, PoolError> + Sync,
+        mut tell: impl FnMut(R),
+    ) -> Result<(), PoolError> {
+        let items = Mutex::new(items);
+        let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let (sender, results) = mpsc::channel();
+        std::thread::scope(|scope| {
+            for _ in 0..self.size {
+                let (sender, next, work) = (sender.clone(), &next, &work);
+                scope.spawn(move || {
+                    let mut runner = Runner { pool: self, idle: None };
+                    while let Some(item) = next() {
+                        // A receiver that is gone has failed already.
+                        if sender.send(work(item, &mut runner)).is_err() {
+                            break;
+                        }
+                    }
+                });
             }
-        }
-        if let Some(worker) = idle {
-            let _ = self.bury(worker);
-        }
+            drop(sender);
+            results.into_iter().try_for_each(|result| result.map(&mut tell))
+        })
     }
 
     fn start(&self) -> Result<Worker, PoolError> {
@@ -170,9 +152,41 @@ impl Pool {
     }
 }
 
-fn next_job<'j>(jobs: &'j [Job], next: &AtomicUsize) -> Option<(usize, &'j Job)> {
-    let index = next.fetch_add(1, Ordering::Relaxed);
-    jobs.get(index).map(|job| (index, job))
+/// Runs jobs one after another, on one worker as long as that does well.
+pub struct Runner<'p> {
+    pool: &'p Pool,
+    idle: Option<Worker>,
+}
+
+impl Runner<'_> {
+    /// Runs a job.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::Start`] when no worker can be started.
+    pub fn run(&mut self, job: &Job) -> Result<RunResult, PoolError> {
+        let mut worker = self.idle.take().map_or_else(|| self.pool.start(), Ok)?;
+        Ok(match worker.run(job) {
+            Ok(result @ (RunResult::Ran(_) | RunResult::Skipped(_))) => {
+                self.idle = Some(worker);
+                result
+            }
+            // After anything but a clear end its state is not trusted.
+            Ok(result) => {
+                let _ = self.pool.bury(worker);
+                result
+            }
+            Err(silence) => silence.told(self.pool.bury(worker)),
+        })
+    }
+}
+
+impl Drop for Runner<'_> {
+    fn drop(&mut self) {
+        if let Some(worker) = self.idle.take() {
+            let _ = self.pool.bury(worker);
+        }
+    }
 }
 
 /// Where a worker keeps what a scenario creates.
