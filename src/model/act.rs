@@ -199,11 +199,7 @@ impl World<'_> {
             }
             Op::Dispose { signal, disposition } => self.dispose(task, signal, disposition),
             Op::Mask { signal, block } => {
-                let bit = super::signal::bit(signal);
-                if signal != libc::SIGKILL && signal != libc::SIGSTOP {
-                    let blocked = &mut self.tasks[task].blocked;
-                    *blocked = if block { *blocked | bit } else { *blocked & !bit };
-                }
+                self.mask(task, signal, block);
                 0
             }
             Op::Fork(child) => self.fork(task, child.0),

@@ -205,6 +205,39 @@ impl World<'_> {
         pending.keys().chain(shared.keys()).any(|signal| blocked & bit(*signal) == 0)
     }
 
+    /// Blocks or unblocks a signal (`__set_current_blocked`). Where that changes
+    /// nothing, signals that wait for the whole process are not looked at.
+    pub fn mask(&mut self, task: TaskId, signal: i32, block: bool) {
+        let before = self.tasks[task].blocked;
+        let after = if block { before | bit(signal) } else { before & !bit(signal) };
+        if signal == libc::SIGKILL || signal == libc::SIGSTOP || before == after {
+            return;
+        }
+        if self.tasks[task].signalled {
+            self.retarget(task, after & !before);
+        }
+        self.tasks[task].blocked = after;
+        self.tasks[task].signalled |= self.has_signal(task);
+    }
+
+    /// Others see to signals of the whole process that a task will not
+    /// (`retarget_shared_pending`).
+    fn retarget(&mut self, task: TaskId, signals: u64) {
+        let process = self.tasks[task].process;
+        let shared = self.processes[process].pending.keys();
+        let mut left = shared.map(|signal| bit(*signal)).fold(0, |all, bit| all | bit) & signals;
+        let threads: Vec<TaskId> = self.live_threads(process).collect();
+        for other in threads.into_iter().filter(|other| *other != task) {
+            let wanted = left & !self.tasks[other].blocked;
+            if wanted != 0 {
+                left &= !wanted;
+                if !self.tasks[other].signalled {
+                    self.disturb(other);
+                }
+            }
+        }
+    }
+
     fn dequeue(&mut self, task: TaskId) -> Option<(i32, Info)> {
         let blocked = self.tasks[task].blocked;
         let open = |signal: &&i32| blocked & bit(**signal) == 0;
@@ -225,7 +258,11 @@ impl World<'_> {
         let mut frames: Vec<(i32, Info)> = Vec::new();
         let mut again = false;
         let entered = self.tasks[task].blocked;
-        let disturbed = self.disturbed(task) || self.has_signal(task);
+        let disturbed = self.disturbed(task);
+        if !disturbed {
+            self.finish(task, result);
+            return false;
+        }
         let mut noticed = false;
         loop {
             let process = self.tasks[task].process;
@@ -289,6 +326,9 @@ impl World<'_> {
                 }
                 Disposition::Default if IGNORED.contains(&signal) => {}
                 Disposition::Default if self.spared(task, signal) => {}
+                // A worker leads a session of its own, so its process group is
+                // an orphaned one (is_current_pgrp_orphaned).
+                Disposition::Default if STOPS.contains(&signal) && signal != libc::SIGSTOP => {}
                 Disposition::Default if STOPS.contains(&signal) => {
                     self.processes[process].stopped = true;
                     let others: Vec<TaskId> =
