@@ -103,6 +103,7 @@ impl Plan {
             file: scenario.id.clone(),
             id: scenario.id.clone(),
             source: scenario.to_string(),
+            seed: number,
         };
         let schedule = scenario.schedule().expect("cases can be scheduled");
         let (trace, judgement, judging) = match runner.run(&job)? {
