@@ -1,6 +1,7 @@
 //! The command: arguments as they are typed, then as they are meant. What is
 //! done with them is the library's.
 
+mod bisect;
 mod check;
 mod diff;
 mod kernels;
@@ -54,6 +55,8 @@ enum Command {
     Vm(vm::VmCommand),
     /// Run scenarios on several kernels and on this one, and tell what differs
     Matrix(matrix::MatrixArguments),
+    /// Find the first of several kernels that does something else
+    Bisect(bisect::BisectArguments),
     /// Tell which kernel facts hold here, by behaviour and not by version
     Probe(probe::ProbeArguments),
     /// Tell what changed between two run records, or two matrices
@@ -119,9 +122,20 @@ pub fn main() -> ExitCode {
         Some(live::END_COMMAND) => return live::end_main(&typed[2..]),
         _ => {}
     }
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| {
+        let _ = error.print();
+        let status = if error.use_stderr() { bisect::unread(&typed) } else { 0 };
+        std::process::exit(status);
+    });
     let mut output = Output::standard();
     let ended = match arguments.command {
+        Command::Run(arguments) if arguments.bisect().is_wanted() => {
+            return bisect::here(&arguments, &mut output);
+        }
+        Command::Vm(vm::VmCommand::Run(arguments)) if arguments.run.bisect().is_wanted() => {
+            return bisect::in_guest(&arguments, &mut output);
+        }
+        Command::Bisect(arguments) => bisect::run(&arguments, &mut output),
         Command::Run(arguments) => run::run(&arguments, &mut output),
         Command::Vm(vm::VmCommand::Run(arguments)) => vm::run(&arguments, &mut output),
         Command::Matrix(arguments) => matrix::run(&arguments, &mut output),

@@ -1,5 +1,7 @@
-//! The catalogue of scenarios, a run of it, and the record of a run.
+//! The catalogue of scenarios, runs of it, their records, and what differs
+//! between them.
 
+mod bisect;
 mod catalogue;
 mod diff;
 mod kernel;
@@ -10,6 +12,7 @@ mod run;
 mod steps;
 mod store;
 
+pub use bisect::{Answer, Found, Question, search, steady_traces};
 pub use catalogue::{Case, Catalogue, CatalogueError, Selection, SourceFile};
 pub use diff::{Change, Pairs, diff, pairs};
 pub use kernel::Kernel;
@@ -19,5 +22,5 @@ pub use matrix::{
 pub use probe::{Probed, Undecided, probe};
 pub use record::{CaseRecord, ClaimRecord, RunRecord};
 pub use run::{CaseResult, Collected, SuiteResult, jobs, run};
-pub use steps::ChangedStep;
+pub use steps::{ChangedStep, changed_steps};
 pub use store::{StoreError, new_folder, read_record, read_records, write_record};
