@@ -8,8 +8,8 @@ use clap::Args;
 use super::matrix::SERIES;
 use super::output::{Output, style};
 use super::run::RunArguments;
-use super::vm::{MachineArguments, VmRunArguments};
-use super::{End, Failure};
+use super::vm::{MachineArguments, VmCommand, VmRunArguments};
+use super::{Command, End, Failure};
 use crate::live::{Job, Pool, RunResult};
 use crate::profile;
 use crate::suite::{
@@ -53,9 +53,17 @@ struct QuestionArguments {
 
 impl BisectOptions {
     /// Whether this run is one.
-    pub fn is_wanted(&self) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// Options that mean nothing without --bisect.
+    fn is_wanted(&self) -> Result<bool, Failure> {
         let QuestionArguments { expect, fact } = &self.question;
-        self.bisect || self.scenario.is_some() || expect.is_some() || fact.is_some()
+        if !self.bisect && (self.scenario.is_some() || expect.is_some() || fact.is_some()) {
+            let why = "--scenario, --expect and --fact belong to --bisect";
+            return Err(Failure::User(why.to_owned()));
+        }
+        Ok(self.bisect)
     }
 }
 
@@ -112,8 +120,28 @@ fn check_label(question: Option<&Question>, cases: &[Case<'_>]) -> Result<(), Fa
 /// Runs of cases, by the case's number, on a kernel.
 type Runs = (Kernel, Vec<(usize, RunResult)>);
 
+/// Answers for `git bisect run`, if that is what the command is for.
+pub(super) fn answers(command: &Command, output: &mut Output) -> Option<ExitCode> {
+    let run = match command {
+        Command::Run(arguments) => arguments,
+        Command::Vm(VmCommand::Run(arguments)) => &arguments.run,
+        _ => return None,
+    };
+    match run.bisect().is_wanted() {
+        Ok(false) => None,
+        Ok(true) => Some(match command {
+            Command::Vm(VmCommand::Run(arguments)) => in_guest(arguments, output),
+            _ => here(run, output),
+        }),
+        Err(mistake) => {
+            output.complain(&mistake.to_string());
+            Some(ExitCode::from(2))
+        }
+    }
+}
+
 /// Answers for this kernel.
-pub(super) fn here(arguments: &RunArguments, output: &mut Output) -> ExitCode {
+fn here(arguments: &RunArguments, output: &mut Output) -> ExitCode {
     end(
         one(arguments, |cases, jobs| {
             let kernel = Kernel::running().map_err(|error| Failure::Harness(error.to_string()))?;
@@ -131,7 +159,7 @@ pub(super) fn here(arguments: &RunArguments, output: &mut Output) -> ExitCode {
 
 /// Answers for a kernel in a virtual machine. One that does not boot, or was
 /// not built, cannot be told of.
-pub(super) fn in_guest(arguments: &VmRunArguments, output: &mut Output) -> ExitCode {
+fn in_guest(arguments: &VmRunArguments, output: &mut Output) -> ExitCode {
     end(
         one(&arguments.run, |cases, jobs| {
             if !arguments.kernel.starts_with("debian:")
@@ -173,10 +201,6 @@ fn one(
     run: impl FnOnce(&[Case<'_>], &[Job]) -> Result<Result<Runs, String>, Failure>,
 ) -> Result<Answer, Failure> {
     let options = arguments.bisect();
-    if !options.bisect {
-        let why = "--scenario, --expect and --fact belong to --bisect";
-        return Err(Failure::User(why.to_owned()));
-    }
     let mut wanted = arguments.selection().wanted;
     wanted.extend(options.scenario.clone());
     let (question, selection) = options.question.question(wanted)?;
@@ -269,13 +293,22 @@ pub(super) fn run(arguments: &BisectArguments, output: &mut Output) -> Result<En
     let found = search(images.len(), |index| {
         let image = &images[index];
         let runs = boot(image, machine, &cases, &jobs).map_err(|error| error.to_string());
-        let (now, text) = match runs.and_then(|runs| see(question.as_ref(), &cases, &jobs, runs)) {
-            Ok((now, text)) => (Some(now), text),
+        let (now, text) = match runs.and_then(|runs| see(question.as_ref(), &cases, &jobs, &runs)) {
+            Ok((now, Some(text))) => (Some(now), text),
+            Ok((now, None)) => {
+                let same = seen.iter().zip(&images).find(|(one, _)| one.as_ref() == Some(&now));
+                let text = match same {
+                    Some((_, image)) => format!("does as {} does", image.name),
+                    None if heard == 0 => "is what the others are held against".to_owned(),
+                    None => "does what none before it did".to_owned(),
+                };
+                (Some(now), text)
+            }
             Err(why) => (None, format!("cannot tell: {why}")),
         };
         heard += usize::from(now.is_some());
         told = std::mem::replace(&mut told, Ok(()))
-            .and_then(|()| writeln!(output, "{}: {text}", image.name));
+            .and_then(|()| writeln!(output, "{}  {text}", image.name));
         seen[index] = now;
         // Each is asked once: what was seen is kept, and its number compared.
         let first = seen.iter().position(|one| *one == seen[index]);
@@ -299,21 +332,19 @@ pub(super) fn run(arguments: &BisectArguments, output: &mut Output) -> Result<En
     Ok(End::Finding)
 }
 
-/// What a kernel did, and how that is told.
+/// What a kernel did, and how its answer is told if there was a question.
 fn see(
     question: Option<&Question>,
     cases: &[Case<'_>],
     jobs: &[Job],
-    (kernel, results): Runs,
-) -> Result<(Seen, String), String> {
+    runs: &Runs,
+) -> Result<(Seen, Option<String>), String> {
     let Some(question) = question else {
-        let traces = steady_traces(cases, &results)?;
-        let release = kernel.upstream().map_or(kernel.release.clone(), |it| it.to_string());
-        return Ok((Seen::Traces(traces), format!("Linux {release} told")));
+        return Ok((Seen::Traces(steady_traces(cases, &runs.1)?), None));
     };
-    match answer(question, cases, jobs, &(kernel, results)) {
-        Answer::Good => Ok((Seen::Good(true), "good".to_owned())),
-        Answer::Bad(what) => Ok((Seen::Good(false), format!("bad: {what}"))),
+    match answer(question, cases, jobs, runs) {
+        Answer::Good => Ok((Seen::Good(true), Some("good".to_owned()))),
+        Answer::Bad(what) => Ok((Seen::Good(false), Some(format!("bad: {what}")))),
         Answer::CannotTell(why) => Err(why),
     }
 }

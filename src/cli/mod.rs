@@ -128,13 +128,10 @@ pub fn main() -> ExitCode {
         std::process::exit(status);
     });
     let mut output = Output::standard();
+    if let Some(ended) = bisect::answers(&arguments.command, &mut output) {
+        return ended;
+    }
     let ended = match arguments.command {
-        Command::Run(arguments) if arguments.bisect().is_wanted() => {
-            return bisect::here(&arguments, &mut output);
-        }
-        Command::Vm(vm::VmCommand::Run(arguments)) if arguments.run.bisect().is_wanted() => {
-            return bisect::in_guest(&arguments, &mut output);
-        }
         Command::Bisect(arguments) => bisect::run(&arguments, &mut output),
         Command::Run(arguments) => run::run(&arguments, &mut output),
         Command::Vm(vm::VmCommand::Run(arguments)) => vm::run(&arguments, &mut output),
