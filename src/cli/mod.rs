@@ -37,6 +37,7 @@ Examples:
   unotify-lab run -v signals/sa-restart   one scenario, with its trace
   unotify-lab run my/scenario.toml        a scenario of your own
   unotify-lab run --format json -o r.json a record for others to read
+  unotify-lab matrix --output records     the catalogue on several kernels
   unotify-lab show recv/after-last-exit   its script, filters and schedule
 
 Exit status:
