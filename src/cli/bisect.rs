@@ -29,7 +29,7 @@ const ABORT: u8 = 128;
 pub(super) struct BisectOptions {
     /// End as `git bisect run` wants it: 0 good, 1 bad, 125 cannot tell, 128
     /// where the command itself is wrong. One bad run of --repeat is bad
-    #[arg(long, conflicts_with_all = ["format", "output", "accept"])]
+    #[arg(long, conflicts_with_all = ["format", "output", "accept", "theme"])]
     bisect: bool,
     /// The scenario to bisect by
     #[arg(long, value_name = "ID")]
