@@ -21,11 +21,14 @@ mod calls;
 mod director;
 mod file;
 mod judge;
+mod memory;
 mod notify;
+mod outcome;
 mod process;
 mod ptrace;
 mod seccomp;
 mod signal;
+mod stage;
 mod step;
 mod world;
 
