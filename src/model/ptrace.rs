@@ -234,7 +234,9 @@ impl World<'_> {
     }
 
     fn interrupt(&mut self, task: TaskId, tracee: TaskId) -> i64 {
-        if !self.traces(task, tracee) || matches!(self.tasks[tracee].state, State::Gone) {
+        // One that has ended is a tracee until it is waited for
+        // (ptrace_check_attach ignores its state).
+        if !self.traces(task, tracee) {
             return error(libc::ESRCH);
         }
         let Some(traced) = &mut self.tasks[tracee].traced else { return error(libc::ESRCH) };
@@ -244,6 +246,15 @@ impl World<'_> {
         traced.trap = true;
         self.disturb(tracee);
         0
+    }
+
+    /// SIGCONT traps a seized tracee before it can take the signal
+    /// (`prepare_signal`, `ptrace_trap_notify`).
+    pub fn notify_of_continuing(&mut self, tracee: TaskId) {
+        if let Some(traced) = self.tasks[tracee].traced.as_mut().filter(|traced| traced.seized) {
+            traced.trap = true;
+            self.disturb(tracee);
+        }
     }
 
     fn with_stopped(&mut self, task: TaskId, tracee: TaskId, op: Op) {
@@ -269,6 +280,16 @@ impl World<'_> {
             Op::EventMessage(_) => {
                 let message = self.tasks[tracee].traced.as_ref().map_or(0, |traced| traced.message);
                 outcome = Some(Outcome::Numbers(vec![message as i64]));
+                0
+            }
+            // Where the harness's own structures lie is not known.
+            Op::GetRegister { register: Register::Arg(_), .. }
+                if self.tasks[tracee].control.is_some() =>
+            {
+                return self.unknown_result(task);
+            }
+            Op::SetRegister { .. } if self.tasks[tracee].control.is_some() => {
+                self.leave_off("a tracer changes a call of the harness");
                 0
             }
             Op::GetRegister { register, .. } => {

@@ -1,6 +1,8 @@
 //! Signals: sending, waking, delivering, restarting (`kernel/signal.c`,
 //! `arch/x86/kernel/signal.c`).
 
+use std::collections::BTreeMap;
+
 use super::ptrace::Stop;
 use super::seccomp::is_x32;
 use super::step::{ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS, error};
@@ -35,7 +37,8 @@ const FIRST: [i32; 6] =
 pub(super) enum Code {
     User,
     Tkill,
-    Child,
+    /// What a child went through (`CLD_EXITED` and the like).
+    Child(i32),
     Seccomp(u16),
 }
 
@@ -44,7 +47,7 @@ pub(super) fn info(code: Code, call: Option<&SeccompData>, register: u64) -> Inf
     let (code, errno) = match code {
         Code::User => (0, 0),
         Code::Tkill => (-6, 0),
-        Code::Child => (1, 0),
+        Code::Child(code) => (code, 0),
         Code::Seccomp(reason) => (1, i32::from(reason)),
     };
     let call = call.map(|data| {
@@ -102,7 +105,7 @@ impl World<'_> {
         let process = self.tasks[task].process;
         if self.processes[process].reaped
             || matches!(self.tasks[task].state, State::Unborn)
-            || matches!(self.tasks[task].state, State::Gone) && task != process
+            || matches!(self.tasks[task].state, State::Gone) && task != process && !whole
         {
             return false;
         }
@@ -122,6 +125,9 @@ impl World<'_> {
         } else if signal == libc::SIGCONT {
             self.forget(process, &STOPS);
             self.end_stop(process);
+            for thread in threads.clone() {
+                self.notify_of_continuing(thread);
+            }
         }
         let target = if whole { process } else { task };
         if self.ignored(target, signal) {
@@ -238,15 +244,28 @@ impl World<'_> {
         }
     }
 
+    /// The signal that a tracer has passed on, if it is not blocked.
+    fn passed(&self, task: TaskId) -> Option<i32> {
+        let this = &self.tasks[task];
+        let open =
+            |(signal, info): &(&i32, &Info)| info.passed && this.blocked & bit(**signal) == 0;
+        this.pending.iter().find(open).map(|(signal, _)| *signal)
+    }
+
     fn dequeue(&mut self, task: TaskId) -> Option<(i32, Info)> {
-        let blocked = self.tasks[task].blocked;
-        let open = |signal: &&i32| blocked & bit(**signal) == 0;
-        let own: Vec<i32> = self.tasks[task].pending.keys().filter(open).copied().collect();
-        let chosen = own.iter().find(|signal| FIRST.contains(signal)).or(own.first()).copied();
-        if let Some(signal) = chosen {
+        if let Some(signal) = self.passed(task) {
             return self.tasks[task].pending.remove_entry(&signal);
         }
-        let shared = self.process_ref(task).pending.keys().find(open).copied()?;
+        let blocked = self.tasks[task].blocked;
+        let open = |signal: &&i32| blocked & bit(**signal) == 0;
+        let next = |pending: &BTreeMap<i32, Info>| {
+            let first = pending.keys().filter(open).find(|signal| FIRST.contains(signal));
+            first.or(pending.keys().find(open)).copied()
+        };
+        if let Some(signal) = next(&self.tasks[task].pending) {
+            return self.tasks[task].pending.remove_entry(&signal);
+        }
+        let shared = next(&self.process_ref(task).pending)?;
         self.process(task).pending.remove_entry(&shared)
     }
 
@@ -272,7 +291,10 @@ impl World<'_> {
                 self.thread_ends(task, ending);
                 return true;
             }
-            if frames.is_empty() && self.halt(task, result) {
+            // What a tracer has passed on comes before anything else
+            // (ptrace_signal).
+            let passed = self.passed(task).is_some();
+            if frames.is_empty() && !passed && self.halt(task, result) {
                 return true;
             }
             let Some((signal, info)) = self.dequeue(task) else {
@@ -364,6 +386,11 @@ impl World<'_> {
         } else if self.process_ref(task).stopped {
             self.tasks[task].signalled = true;
             self.tasks[task].state = State::Stopped(then);
+            let process = self.tasks[task].process;
+            let halted = |thread: TaskId| matches!(self.tasks[thread].state, State::Stopped(_));
+            if self.live_threads(process).all(halted) {
+                self.tell_parent_of_stop(process, libc::CLD_STOPPED);
+            }
         } else if self.tasks[task].frozen {
             self.sleep(task, Wait::Thaw(result));
         } else {
@@ -375,6 +402,9 @@ impl World<'_> {
     /// Runs a handler; what it makes of the interrupted call's result.
     fn run_handler(&mut self, task: TaskId, signal: i32, info: Info) -> Option<i64> {
         let set = self.process_ref(task).dispositions.get(&signal).copied();
+        if self.tasks[task].traced.as_ref().is_some_and(|traced| traced.calls) {
+            self.leave_off("a tracer sees a handler return");
+        }
         let (flags, chosen) = match set {
             Some(Disposition::Handler { flags, result }) => (flags, result),
             _ => (0, None),
@@ -413,8 +443,13 @@ impl World<'_> {
 
     /// Ends a job-control stop of a process.
     fn end_stop(&mut self, process: TaskId) {
-        self.processes[process].stopped = false;
         let threads: Vec<TaskId> = self.live_threads(process).collect();
+        if std::mem::take(&mut self.processes[process].stopped) {
+            let halted = |thread: &TaskId| matches!(self.tasks[*thread].state, State::Stopped(_));
+            let complete = threads.iter().all(halted);
+            let code = if complete { libc::CLD_CONTINUED } else { libc::CLD_STOPPED };
+            self.tell_parent_of_stop(process, code);
+        }
         for thread in threads {
             if let State::Stopped(then) = &self.tasks[thread].state {
                 let then = *then;
