@@ -238,20 +238,23 @@ impl World<'_> {
     fn listen(&mut self, task: TaskId, filter: FilterId, op: Op) {
         // SET_FLAGS passes no structure.
         if let Some(place) = op.place() {
-            match self.fault(task, place) {
+            // ADDFD looks at its size before it looks at the structure, and then
+            // at all of that.
+            let (sized, longer) = match op {
+                Op::Addfd { size, .. } => {
+                    let fits = self.fact("addfd") && (24..4096).contains(&size);
+                    (fits, size > 24)
+                }
+                _ => (true, false),
+            };
+            let fault = match place {
+                Place::Edge if longer => Some(false),
+                place => self.fault(task, place),
+            };
+            match fault {
                 Some(true) => return,
                 Some(false) => {
-                    // The size is looked at before the structure is.
-                    let size = match op {
-                        Op::Addfd { size, .. } => usize::from(size),
-                        _ => 24,
-                    };
-                    let early = self.fact("addfd") && (24..4096).contains(&size);
-                    let number = if early || !matches!(op, Op::Addfd { .. }) {
-                        libc::EFAULT
-                    } else {
-                        libc::EINVAL
-                    };
+                    let number = if sized { libc::EFAULT } else { libc::EINVAL };
                     return self.ready(task, Todo::Leave(Some(error(number))));
                 }
                 None => {}

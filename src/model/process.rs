@@ -41,6 +41,8 @@ impl World<'_> {
             control: None,
             call: Call::default(),
             pending: BTreeMap::new(),
+            passed: None,
+            delivery: super::world::Delivery::default(),
             signalled: false,
             added: None,
             traced: None,

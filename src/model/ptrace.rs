@@ -283,8 +283,8 @@ impl World<'_> {
                 0
             }
             // Where the harness's own structures lie is not known.
-            Op::GetRegister { register: Register::Arg(_), .. }
-                if self.tasks[tracee].control.is_some() =>
+            Op::GetRegister { register: Register::Arg(index), .. }
+                if self.tasks[tracee].control.is_some() || self.is_a_tid(tracee, index) =>
             {
                 return self.unknown_result(task);
             }
@@ -338,6 +338,13 @@ impl World<'_> {
         self.ready(task, Todo::Leave(Some(result)));
     }
 
+    /// Whether an argument of a tracee's call is somebody's thread id, which is
+    /// another number in each run.
+    fn is_a_tid(&self, tracee: TaskId, index: u8) -> bool {
+        let argument = self.tasks[tracee].call.data.args[usize::from(index) % 6];
+        self.task_of(argument as i64).is_some()
+    }
+
     /// Lets a stopped tracee go on, with a signal or without.
     fn resume(&mut self, tracee: TaskId, signal: i32, calls: bool) -> i64 {
         let State::Traced(stop, then) = self.tasks[tracee].state.clone() else {
@@ -352,13 +359,9 @@ impl World<'_> {
         match stop {
             Stop::Signal(number, info) => {
                 if signal != 0 {
-                    let mut passed = if signal == number {
-                        info
-                    } else {
-                        super::signal::info(Code::User, None, 0)
-                    };
-                    passed.passed = true;
-                    self.tasks[tracee].pending.insert(signal, passed);
+                    let other = || super::signal::info(Code::User, None, 0);
+                    let info = if signal == number { info } else { other() };
+                    self.tasks[tracee].passed = Some((signal, info));
                 }
             }
             // The tracer may have changed the result.

@@ -60,7 +60,7 @@ pub(super) fn info(code: Code, call: Option<&SeccompData>, register: u64) -> Inf
             register: if is_x32(register) { register as i64 } else { i64::from(data.nr) },
         })
     });
-    Info { code, errno, call, forced: false, passed: false }
+    Info { code, errno, call, forced: false }
 }
 
 /// The bit of a signal in a set.
@@ -137,8 +137,11 @@ impl World<'_> {
             true => &mut self.processes[process].pending,
             false => &mut self.tasks[task].pending,
         };
-        // Of a standard signal one is kept.
-        pending.entry(signal).or_insert(info);
+        // Of a standard signal one is kept, and a second wakes nobody.
+        if pending.contains_key(&signal) {
+            return true;
+        }
+        pending.insert(signal, info);
         let candidates = if whole { threads.clone() } else { vec![task] };
         let Some(chosen) = candidates.into_iter().find(|one| self.wants(*one, signal)) else {
             return true;
@@ -244,19 +247,15 @@ impl World<'_> {
         }
     }
 
-    /// The signal that a tracer has passed on, if it is not blocked.
-    fn passed(&self, task: TaskId) -> Option<i32> {
-        let this = &self.tasks[task];
-        let open =
-            |(signal, info): &(&i32, &Info)| info.passed && this.blocked & bit(**signal) == 0;
-        this.pending.iter().find(open).map(|(signal, _)| *signal)
-    }
-
     fn dequeue(&mut self, task: TaskId) -> Option<(i32, Info)> {
-        if let Some(signal) = self.passed(task) {
-            return self.tasks[task].pending.remove_entry(&signal);
-        }
         let blocked = self.tasks[task].blocked;
+        if let Some((signal, info)) = self.tasks[task].passed.take() {
+            if blocked & bit(signal) == 0 {
+                return Some((signal, info));
+            }
+            // It is queued again (ptrace_signal).
+            self.tasks[task].pending.entry(signal).or_insert(info);
+        }
         let open = |signal: &&i32| blocked & bit(**signal) == 0;
         let next = |pending: &BTreeMap<i32, Info>| {
             let first = pending.keys().filter(open).find(|signal| FIRST.contains(signal));
@@ -272,16 +271,13 @@ impl World<'_> {
     /// On the way to user mode with a result (`exit_to_user_mode_loop`).
     /// Whether something happened that others can notice.
     pub fn deliver(&mut self, task: TaskId, mut result: Option<i64>) -> bool {
-        // Handlers that are to run, in the order in which their frames are
-        // made; and whether the call is made again after them.
-        let mut frames: Vec<(i32, Info)> = Vec::new();
-        let mut again = false;
-        let entered = self.tasks[task].blocked;
-        let disturbed = self.disturbed(task);
-        if !disturbed {
+        if !self.disturbed(task) {
             self.finish(task, result);
             return false;
         }
+        let blocked = self.tasks[task].blocked;
+        let mut delivery = std::mem::take(&mut self.tasks[task].delivery);
+        let entered = *delivery.entered.get_or_insert(blocked);
         let mut noticed = false;
         loop {
             let process = self.tasks[task].process;
@@ -293,20 +289,21 @@ impl World<'_> {
             }
             // What a tracer has passed on comes before anything else
             // (ptrace_signal).
-            let passed = self.passed(task).is_some();
-            if frames.is_empty() && !passed && self.halt(task, result) {
+            let passed = self.tasks[task].passed.is_some();
+            if !passed && self.halt(task, result) {
+                self.tasks[task].delivery = delivery;
                 return true;
             }
             let Some((signal, info)) = self.dequeue(task) else {
                 // The newest frame runs first.
-                while let Some((signal, info)) = frames.pop() {
+                while let Some((signal, info)) = delivery.frames.pop() {
                     let chosen = self.run_handler(task, signal, info);
                     noticed = true;
                     if self.tasks[task].killed {
                         break;
                     }
-                    if let (Some(chosen), true) = (chosen, frames.is_empty()) {
-                        if again {
+                    if let (Some(chosen), true) = (chosen, delivery.frames.is_empty()) {
+                        if delivery.again {
                             self.leave_off("a handler changes the number of a restarted call");
                         }
                         result = Some(chosen);
@@ -319,13 +316,10 @@ impl World<'_> {
                 }
                 break;
             };
-            if self.tasks[task].traced.is_some() && !info.forced && !info.passed {
-                if !frames.is_empty() {
-                    self.leave_off("a traced task gets two signals at once");
-                    return true;
-                }
+            if self.tasks[task].traced.is_some() && !info.forced && !passed {
                 let stop = Stop::Signal(signal, info);
                 self.stop_for_tracer(task, stop, Todo::Deliver(result));
+                self.tasks[task].delivery = delivery;
                 return true;
             }
             match self.disposition(task, signal) {
@@ -334,10 +328,10 @@ impl World<'_> {
                 }
                 Disposition::Ignore => {}
                 Disposition::Handler { flags, .. } => {
-                    if frames.is_empty() && !again {
-                        (again, result) = after_handler(result, flags);
+                    if delivery.frames.is_empty() && !delivery.again {
+                        (delivery.again, result) = after_handler(result, flags);
                     }
-                    frames.push((signal, info));
+                    delivery.frames.push((signal, info));
                     let flags = flags as i32;
                     if flags & libc::SA_NODEFER == 0 {
                         self.tasks[task].blocked |= bit(signal);
@@ -363,12 +357,11 @@ impl World<'_> {
             }
         }
         self.tasks[task].signalled = false;
-        if again {
+        if delivery.again {
             self.restart(task, result.unwrap_or(ERESTARTSYS));
-        } else if disturbed
-            && let Some(
-                code @ (ERESTARTSYS | ERESTARTNOINTR | ERESTARTNOHAND | ERESTART_RESTARTBLOCK),
-            ) = result
+        } else if let Some(
+            code @ (ERESTARTSYS | ERESTARTNOINTR | ERESTARTNOHAND | ERESTART_RESTARTBLOCK),
+        ) = result
         {
             self.restart(task, code);
         } else {

@@ -52,6 +52,8 @@ impl<'s> World<'s> {
                 no_new_privs: false,
                 blocked: 0,
                 pending: BTreeMap::new(),
+                passed: None,
+                delivery: super::world::Delivery::default(),
                 signalled: false,
                 killed: false,
                 frozen: false,

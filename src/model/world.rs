@@ -96,6 +96,10 @@ pub(super) struct Task {
     pub no_new_privs: bool,
     pub blocked: u64,
     pub pending: BTreeMap<i32, Info>,
+    /// The signal that its tracer has passed on.
+    pub passed: Option<(i32, Info)>,
+    /// How far it is with its signals, where a stop has come between.
+    pub delivery: Delivery,
     /// Whether it has to look for signals before it goes back to user mode.
     pub signalled: bool,
     /// Whether it must die.
@@ -110,6 +114,17 @@ pub(super) struct Task {
     pub cpu: Option<u32>,
     pub fifo: bool,
     pub traced: Option<super::ptrace::Traced>,
+}
+
+/// Signals on their way to handlers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Delivery {
+    /// Handlers that are to run, in the order in which their frames are made.
+    pub frames: Vec<(i32, Info)>,
+    /// Whether the call is made again after them.
+    pub again: bool,
+    /// The signal mask before them.
+    pub entered: Option<u64>,
 }
 
 /// What a task does for the harness between turns.
@@ -226,8 +241,6 @@ pub(super) struct Info {
     pub call: Option<Box<TrappedCall>>,
     /// Whether neither blocking nor ignoring helps.
     pub forced: bool,
-    /// Whether a tracer has passed it on.
-    pub passed: bool,
 }
 
 /// What threads share.
