@@ -39,8 +39,9 @@ impl World<'_> {
             }
             libc::SYS_gettid => self.tid_as_seen_by(task, task),
             libc::SYS_getppid => match self.process_ref(task).parent {
-                Some(parent) => self.tid_as_seen_by(parent, task),
-                None => HARNESS,
+                Some(parent) if !self.has_ended(parent) => self.tid_as_seen_by(parent, task),
+                // Orphans are the harness's.
+                _ => HARNESS,
             },
             libc::SYS_seccomp => self.seccomp(task, a, b, c),
             libc::SYS_prctl => match self.prctl(task, data.args) {

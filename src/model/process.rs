@@ -170,6 +170,9 @@ impl World<'_> {
 
     fn tell_parent(&mut self, process: TaskId) {
         let Some(parent) = self.processes[process].parent else { return };
+        if self.has_ended(parent) {
+            return;
+        }
         let disposition = self.processes[parent].dispositions.get(&libc::SIGCHLD).copied();
         if disposition == Some(Disposition::Ignore) {
             self.reap(process);

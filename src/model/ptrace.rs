@@ -364,15 +364,15 @@ impl World<'_> {
                     self.tasks[tracee].passed = Some((signal, info));
                 }
             }
-            // The tracer may have changed the result.
-            Stop::Exit => {
-                if let Todo::Deliver(result @ Some(_)) = &mut then {
-                    *result = Some(call.result);
-                }
-            }
             Stop::Seccomp if call.data.nr < 0 => then = Todo::Leave(Some(call.result)),
-            Stop::Entry | Stop::Seccomp | Stop::Event => {}
+            Stop::Entry | Stop::Exit | Stop::Seccomp | Stop::Event => {}
         }
+        // The tracer may have changed the result.
+        if let Todo::Deliver(result @ Some(_)) = &mut then {
+            *result = Some(self.tasks[tracee].call.result);
+        }
+        // Signals that came meanwhile woke nobody (ptrace_stop).
+        self.tasks[tracee].signalled |= self.has_signal(tracee);
         if at_call && signal != 0 {
             let sent = info(Code::User, None, 0);
             self.tasks[tracee].pending.insert(signal, sent);

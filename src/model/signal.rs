@@ -376,6 +376,8 @@ impl World<'_> {
         let then = Todo::Deliver(result);
         if self.take_trap(task) {
             self.stop_for_tracer(task, Stop::Event, then);
+        } else if self.process_ref(task).stopped && self.tasks[task].traced.is_some() {
+            self.leave_off("a traced task takes part in the stop of its process");
         } else if self.process_ref(task).stopped {
             self.tasks[task].signalled = true;
             self.tasks[task].state = State::Stopped(then);
