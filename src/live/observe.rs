@@ -224,7 +224,9 @@ impl<'s> Observer<'s> {
         if let Some(name) = self.schedule.arena.name_of(value) {
             return Argument::Address(name.to_owned());
         }
-        let op = sender.and_then(|sender| self.act(sender)).map(|act| self.schedule.acts[act].op);
+        // It may have come out of the call since.
+        let act = sender.and_then(|sender| self.unfinished(sender));
+        let op = act.map(|act| self.schedule.acts[act].op);
         match op {
             Some(Op::Call { args, .. }) => match args[index] {
                 Arg::Pid(actor) => {
