@@ -114,6 +114,9 @@ impl World<'_> {
             libc::SYS_write if self.file(task, a as i32).is_none() => error(libc::EBADF),
             libc::SYS_write | libc::SYS_read => return self.transfer(task, number, a as i32, c),
             libc::SYS_pause => return self.sleep_or_stir(task, ERESTARTNOHAND),
+            // do_no_restart_syscall: a supervisor can answer with what asks
+            // for a restart, too.
+            libc::SYS_restart_syscall if !self.tasks[task].restart_block => error(libc::EINTR),
             // do_restart_poll
             libc::SYS_restart_syscall if matches!(self.op(task), Op::Poll { .. }) => {
                 return self.wait_for_events(task);
@@ -194,10 +197,16 @@ impl World<'_> {
 
     fn sleep_or_stir(&mut self, task: TaskId, interrupted: i64) {
         if self.disturbed(task) {
-            self.ready(task, Todo::Leave(Some(interrupted)));
+            self.interrupt_call(task, interrupted);
         } else {
             self.sleep(task, Wait::Other { interrupted });
         }
+    }
+
+    /// A call under way ends for a signal.
+    pub fn interrupt_call(&mut self, task: TaskId, interrupted: i64) {
+        self.tasks[task].restart_block |= interrupted == ERESTART_RESTARTBLOCK;
+        self.ready(task, Todo::Leave(Some(interrupted)));
     }
 
     fn prctl(&mut self, task: TaskId, args: [u64; 6]) -> Option<i64> {

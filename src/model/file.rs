@@ -165,7 +165,7 @@ impl World<'_> {
         };
         if count == 0 && timeout != 0 {
             if self.disturbed(task) {
-                return self.ready(task, Todo::Leave(Some(interrupted)));
+                return self.interrupt_call(task, interrupted);
             }
             return self.sleep(task, Wait::Ready);
         }

@@ -44,6 +44,7 @@ impl World<'_> {
             passed: None,
             delivery: super::world::Delivery::default(),
             signalled: false,
+            restart_block: false,
             added: None,
             traced: None,
             ..starter
@@ -176,6 +177,7 @@ impl World<'_> {
         let disposition = self.processes[parent].dispositions.get(&libc::SIGCHLD).copied();
         if disposition == Some(Disposition::Ignore) {
             self.reap(process);
+            return;
         }
         // No core is dumped anywhere here.
         let code = match self.ended(process) {

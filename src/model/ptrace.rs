@@ -104,7 +104,7 @@ impl World<'_> {
                 continue;
             }
             let kills = traced.options & libc::PTRACE_O_EXITKILL as u64 != 0;
-            self.tasks[tracee].traced = None;
+            self.unlink(tracee);
             if kills {
                 let process = self.tasks[tracee].process;
                 self.end_process(process, super::world::Ending::Signal(libc::SIGKILL));
@@ -114,6 +114,13 @@ impl World<'_> {
             }
         }
         self.wake_all_waiting_for(task);
+    }
+
+    /// A tracee is one no more. One that was stopped looks for signals before
+    /// it sleeps, whether there are any or not (`__ptrace_unlink`).
+    fn unlink(&mut self, tracee: TaskId) {
+        self.tasks[tracee].traced = None;
+        self.tasks[tracee].signalled |= matches!(self.tasks[tracee].state, State::Traced(..));
     }
 
     /// Whether a task traces another.
@@ -263,9 +270,8 @@ impl World<'_> {
             Op::Resume { signal, .. } => self.resume(tracee, signal, false),
             Op::ToSyscall { signal, .. } => self.resume(tracee, signal, true),
             Op::Detach { signal, .. } => {
-                self.resume(tracee, signal, false);
-                self.tasks[tracee].traced = None;
-                0
+                self.unlink(tracee);
+                self.resume(tracee, signal, false)
             }
             Op::SetOptions { options, .. } => {
                 let options = self.value(task, options);
@@ -371,13 +377,14 @@ impl World<'_> {
         if let Todo::Deliver(result @ Some(_)) = &mut then {
             *result = Some(self.tasks[tracee].call.result);
         }
+        if at_call && signal != 0 {
+            self.send_signal(tracee, signal, false, info(Code::User, None, 0));
+            if self.tasks[tracee].killed {
+                return 0;
+            }
+        }
         // Signals that came meanwhile woke nobody (ptrace_stop).
         self.tasks[tracee].signalled |= self.has_signal(tracee);
-        if at_call && signal != 0 {
-            let sent = info(Code::User, None, 0);
-            self.tasks[tracee].pending.insert(signal, sent);
-            self.tasks[tracee].signalled = true;
-        }
         self.ready(tracee, then);
         0
     }

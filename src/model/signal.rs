@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::ptrace::Stop;
 use super::seccomp::is_x32;
 use super::step::{ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS, error};
-use super::world::{Ending, Info, State, TaskId, Todo, Wait, World};
+use super::world::{Ending, Frame, Info, State, TaskId, Todo, Wait, World};
 use crate::abi::{AUDIT_ARCH_I386, SeccompData};
 use crate::filter::{Arch, Syscall};
 use crate::scenario::Disposition;
@@ -249,13 +249,6 @@ impl World<'_> {
 
     fn dequeue(&mut self, task: TaskId) -> Option<(i32, Info)> {
         let blocked = self.tasks[task].blocked;
-        if let Some((signal, info)) = self.tasks[task].passed.take() {
-            if blocked & bit(signal) == 0 {
-                return Some((signal, info));
-            }
-            // It is queued again (ptrace_signal).
-            self.tasks[task].pending.entry(signal).or_insert(info);
-        }
         let open = |signal: &&i32| blocked & bit(**signal) == 0;
         let next = |pending: &BTreeMap<i32, Info>| {
             let first = pending.keys().filter(open).find(|signal| FIRST.contains(signal));
@@ -275,9 +268,9 @@ impl World<'_> {
             self.finish(task, result);
             return false;
         }
-        let blocked = self.tasks[task].blocked;
         let mut delivery = std::mem::take(&mut self.tasks[task].delivery);
-        let entered = *delivery.entered.get_or_insert(blocked);
+        // syscall_get_nr: a tracer can say that no call was made.
+        let called = self.tasks[task].call.register as i32 != -1;
         let mut noticed = false;
         loop {
             let process = self.tasks[task].process;
@@ -289,34 +282,36 @@ impl World<'_> {
             }
             // What a tracer has passed on comes before anything else
             // (ptrace_signal).
-            let passed = self.tasks[task].passed.is_some();
-            if !passed && self.halt(task, result) {
+            let passed = self.tasks[task].passed.take();
+            if let Some((signal, info)) = passed.clone()
+                && self.tasks[task].blocked & bit(signal) != 0
+            {
+                self.tasks[task].pending.entry(signal).or_insert(info);
+                continue;
+            }
+            if passed.is_none() && self.halt(task, result) {
                 self.tasks[task].delivery = delivery;
                 return true;
             }
-            let Some((signal, info)) = self.dequeue(task) else {
-                // The newest frame runs first.
-                while let Some((signal, info)) = delivery.frames.pop() {
-                    let chosen = self.run_handler(task, signal, info);
-                    noticed = true;
-                    if self.tasks[task].killed {
-                        break;
+            let taken_now = passed.is_some();
+            let Some((signal, info)) = passed.or_else(|| self.dequeue(task)) else {
+                // The newest frame runs first; what it held back comes before
+                // the next older one goes on.
+                let Some(Frame { signal, info, blocked }) = delivery.frames.pop() else { break };
+                let chosen = self.run_handler(task, signal, info);
+                noticed = true;
+                if let (Some(chosen), true) = (chosen, delivery.frames.is_empty()) {
+                    if delivery.again {
+                        self.leave_off("a handler changes the number of a restarted call");
                     }
-                    if let (Some(chosen), true) = (chosen, delivery.frames.is_empty()) {
-                        if delivery.again {
-                            self.leave_off("a handler changes the number of a restarted call");
-                        }
-                        result = Some(chosen);
-                    }
+                    result = Some(chosen);
                 }
-                let masked = self.tasks[task].blocked != entered;
-                self.tasks[task].blocked = entered;
-                if self.tasks[task].killed || masked && self.has_signal(task) {
-                    continue;
-                }
-                break;
+                self.tasks[task].blocked = blocked;
+                // restore_sigcontext
+                self.tasks[task].restart_block = false;
+                continue;
             };
-            if self.tasks[task].traced.is_some() && !info.forced && !passed {
+            if self.tasks[task].traced.is_some() && !info.forced && !taken_now {
                 let stop = Stop::Signal(signal, info);
                 self.stop_for_tracer(task, stop, Todo::Deliver(result));
                 self.tasks[task].delivery = delivery;
@@ -328,10 +323,11 @@ impl World<'_> {
                 }
                 Disposition::Ignore => {}
                 Disposition::Handler { flags, .. } => {
-                    if delivery.frames.is_empty() && !delivery.again {
+                    if delivery.frames.is_empty() && !delivery.again && called {
                         (delivery.again, result) = after_handler(result, flags);
                     }
-                    delivery.frames.push((signal, info));
+                    let blocked = self.tasks[task].blocked;
+                    delivery.frames.push(Frame { signal, info, blocked });
                     let flags = flags as i32;
                     if flags & libc::SA_NODEFER == 0 {
                         self.tasks[task].blocked |= bit(signal);
@@ -362,6 +358,7 @@ impl World<'_> {
         } else if let Some(
             code @ (ERESTARTSYS | ERESTARTNOINTR | ERESTARTNOHAND | ERESTART_RESTARTBLOCK),
         ) = result
+            && called
         {
             self.restart(task, code);
         } else {

@@ -55,6 +55,7 @@ impl<'s> World<'s> {
                 passed: None,
                 delivery: super::world::Delivery::default(),
                 signalled: false,
+                restart_block: false,
                 killed: false,
                 frozen: false,
                 added: None,

@@ -162,7 +162,7 @@ impl World<'_> {
             // A page comes in whatever signals are pending.
             Wait::Page(page) => self.sleep(task, Wait::Page(page)),
             Wait::Thaw(result) => self.ready(task, Todo::Deliver(result)),
-            Wait::Other { interrupted } => self.ready(task, Todo::Leave(Some(interrupted))),
+            Wait::Other { interrupted } => self.interrupt_call(task, interrupted),
         }
     }
 

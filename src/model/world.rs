@@ -102,6 +102,9 @@ pub(super) struct Task {
     pub delivery: Delivery,
     /// Whether it has to look for signals before it goes back to user mode.
     pub signalled: bool,
+    /// Whether restart_syscall(2) has a call to go on with
+    /// (`restart_block.fn`).
+    pub restart_block: bool,
     /// Whether it must die.
     pub killed: bool,
     pub frozen: bool,
@@ -120,11 +123,18 @@ pub(super) struct Task {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Delivery {
     /// Handlers that are to run, in the order in which their frames are made.
-    pub frames: Vec<(i32, Info)>,
+    pub frames: Vec<Frame>,
     /// Whether the call is made again after them.
     pub again: bool,
-    /// The signal mask before them.
-    pub entered: Option<u64>,
+}
+
+/// The frame of a handler.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Frame {
+    pub signal: i32,
+    pub info: Info,
+    /// The signal mask that rt_sigreturn(2) restores.
+    pub blocked: u64,
 }
 
 /// What a task does for the harness between turns.
