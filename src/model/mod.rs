@@ -24,6 +24,7 @@ mod judge;
 mod notify;
 mod process;
 mod ptrace;
+pub mod rules;
 mod seccomp;
 mod signal;
 mod step;
