@@ -1,102 +1,272 @@
-//! The catalogue on the oldest and the newest kernel, in virtual machines.
+//! The catalogue on the oldest and the newest kernel, in virtual machines, and
+//! what goes wrong with kernels.
 //!
 //! It needs QEMU and kernels that were fetched before
 //! (`unotify-lab kernels fetch debian:5.10 debian:7.2`). Without them the tests
 //! are listed as ignored, with the reason; with `UNOTIFY_LAB_KERNELS=required`
 //! they fail.
 
-use std::process::{Command, Stdio};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use unotify_lab::suite::RunRecord;
+use unotify_lab::suite::{FactStanding, Matrix, RunRecord, read_records};
 use unotify_lab::verdict::Verdict;
-use unotify_lab::vm::Archive;
-
-/// Series of the oldest and the newest kernel.
-const SERIES: &[&str] = &["5.10", "7.2"];
+use unotify_lab::vm::{Archive, KernelImage};
 
 fn main() {
     let arguments = Arguments::from_args();
-    let mut trials: Vec<Trial> = SERIES.iter().map(|series| boot(series)).collect();
-    trials.push(Trial::test("not_a_kernel", || {
-        refused(&["--kernel", "Cargo.toml"], "Cargo.toml: not a bzImage")
-    }));
-    trials.push(Trial::test("no_such_file", || {
-        refused(&["--kernel", "/no/such/image"], "/no/such/image: No such file")
-    }));
-    trials.push(Trial::test("unwritable_cache", || {
-        let place = ["--kernel", "debian:6.1", "--cache", "/proc/no-such-folder"];
-        refused(&place, "/proc/no-such-folder")
-    }));
+    let trials = vec![
+        needs(&["5.10", "7.2"], "matrix_of_the_oldest_this_and_the_newest", |images| {
+            matrix_conforms(&images[0], &images[1])
+        }),
+        needs(&["5.10"], "guest_killed_in_the_middle", |images| guest_killed(&images[0])),
+        needs(&["5.10"], "package_as_kernel", |images| package(&images[0])),
+        needs(&["5.10"], "cut_off_image", |images| cut_off_image(&images[0])),
+        with_apt("mirror_answers_404", mirror_404),
+        with_apt("unwritable_cache", || {
+            let place = ["--kernel", "debian:6.1", "--cache", "/proc/no-such-folder"];
+            refused(&place, 2, "/proc/no-such-folder")
+        }),
+        with_apt("not_a_package", || {
+            let folder = tempfile::tempdir()?;
+            let path = folder.path().join("kernel.deb");
+            std::fs::write(&path, "no archive")?;
+            let path = path.to_str().ok_or("not text")?;
+            refused(&["--kernel", path], 2, "kernel.deb: no Debian package, or a damaged one")
+        }),
+        Trial::test("not_a_kernel", || {
+            refused(&["--kernel", "Cargo.toml"], 2, "Cargo.toml: not a bzImage")
+        }),
+        Trial::test("no_such_file", || {
+            refused(&["--kernel", "/no/such/image"], 2, "/no/such/image: No such file")
+        }),
+    ];
     libtest_mimic::run(&arguments, trials).exit();
 }
 
-fn boot(series: &'static str) -> Trial {
+/// A test that boots the newest cached kernel of each series; ignored with the
+/// reason where that cannot be done, unless it is required.
+fn needs(
+    series: &[&str],
+    test: &str,
+    run: impl FnOnce(&[KernelImage]) -> Result<(), Failed> + Send + 'static,
+) -> Trial {
     let cached = Archive::new(None, None).cached().unwrap_or_default();
-    let name = cached
-        .into_iter()
-        .map(|image| image.name)
-        .rfind(|name| name.starts_with(&format!("{series}.")));
-    let qemu = Command::new("qemu-system-x86_64").arg("--version").stdout(Stdio::null()).status();
-    let lacking = match (&name, qemu) {
-        (None, _) => Some(format!("no kernel {series} in the cache")),
-        (_, Err(_)) => Some("no qemu-system-x86_64".to_owned()),
-        _ => None,
+    let newest = |series: &&str| {
+        let of_series = |image: &&KernelImage| image.name.starts_with(&format!("{series}."));
+        let image = cached.iter().rfind(of_series).cloned();
+        image.ok_or(format!("no kernel {series} in the cache"))
     };
-    let required = std::env::var_os("UNOTIFY_LAB_KERNELS").is_some_and(|value| value == "required");
-    let test = format!("catalogue_on_{series}");
-    let trial = {
-        let lacking = lacking.clone();
-        Trial::test(test, move || match (name, lacking) {
-            (Some(name), None) => catalogue_conforms(series, &name),
-            (_, lacking) => Err(lacking.unwrap_or_default().into()),
-        })
-    };
-    match lacking {
-        Some(why) if !required => {
-            trial.with_kind(format!("not run: {why}")).with_ignored_flag(true)
-        }
-        _ => trial,
+    let images: Result<Vec<KernelImage>, String> = series.iter().map(newest).collect();
+    let images = images.and_then(|images| starts("qemu-system-x86_64").map(|()| images));
+    match images {
+        Ok(images) => Trial::test(test, move || run(&images)),
+        Err(why) => lacking(test, why),
     }
 }
 
-fn catalogue_conforms(series: &str, name: &str) -> Result<(), Failed> {
-    let output = Command::new(env!("CARGO_BIN_EXE_unotify-lab"))
-        .args(["vm", "run", "--format", "json", "--kernel", &format!("debian:{name}")])
-        .stdin(Stdio::null())
-        .output()?;
-    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+/// A test of what apt and dpkg say.
+fn with_apt(test: &str, run: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+    match starts("apt-get").and_then(|()| starts("dpkg-deb")) {
+        Ok(()) => Trial::test(test, run),
+        Err(why) => lacking(test, why),
+    }
+}
+
+fn starts(program: &str) -> Result<(), String> {
+    let started = Command::new(program).arg("--version").stdout(Stdio::null()).status();
+    started.map(drop).map_err(|_| format!("no {program}"))
+}
+
+fn lacking(test: &str, why: String) -> Trial {
+    if std::env::var_os("UNOTIFY_LAB_KERNELS").is_some_and(|value| value == "required") {
+        Trial::test(test, move || Err(why.into()))
+    } else {
+        let kind = format!("not run: {why}");
+        Trial::test(test, || Ok(())).with_kind(kind).with_ignored_flag(true)
+    }
+}
+
+fn lab(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unotify-lab"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn told(output: &Output) -> String {
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    format!("{}: {out}{err}", output.status)
+}
+
+fn matrix_conforms(oldest: &KernelImage, newest: &KernelImage) -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().to_str().ok_or("not text")?;
+    let (oldest, newest) = (format!("debian:{}", oldest.name), format!("debian:{}", newest.name));
+    let output =
+        lab(&["matrix", "--kernel", &oldest, "--kernel", &newest, "--output", path]).output()?;
     if output.status.code() != Some(0) {
-        return Err(format!("{}: {complaint}", output.status).into());
+        return Err(told(&output).into());
     }
-    let record: RunRecord = serde_json::from_slice(&output.stdout)?;
-    if !record.kernel.release.starts_with(series) {
-        return Err(format!("it booted {}", record.kernel.release).into());
+    let records = read_records(folder.path())?;
+    records.iter().try_for_each(conforms)?;
+    let matrix = Matrix::of(records);
+    if matrix.kernels.len() != 3 {
+        return Err(format!("kernels: {:?}", matrix.kernels).into());
     }
-    let ends = record.facts.get("recv-ends-when-last-user-exits").copied();
-    if ends != Some(series != "5.10") {
-        return Err(format!("whether RECV ends is told as {ends:?}").into());
+    let column = |series: &str| {
+        let found = matrix.kernels.iter().position(|kernel| kernel.name.starts_with(series));
+        found.ok_or(format!("no kernel {series}: {:?}", matrix.kernels))
+    };
+    let (old, new) = (column("5.10.")?, column("7.2.")?);
+    for fact in ["recv-ends-when-last-user-exits", "released-at-exit", "addfd-send", "set-flags"] {
+        let row = matrix.facts.iter().find(|row| row.fact == fact).ok_or("no such fact")?;
+        let standing = (row.standing[old], row.standing[new]);
+        if standing != (FactStanding::Fails, FactStanding::Holds) {
+            return Err(format!("{fact}: {standing:?}").into());
+        }
     }
+    let case = matrix.cases.iter().find(|case| case.scenario == "recv/after-last-exit");
+    let step = case.and_then(|case| case.steps.first()).ok_or("RECV's end does not differ")?;
+    let seen = (step.outcomes[old].as_deref(), step.outcomes[new].as_deref());
+    if seen != (Some("blocks"), Some("ENOENT")) {
+        return Err(format!("{}: {seen:?}", step.step).into());
+    }
+    Ok(())
+}
+
+fn conforms(record: &RunRecord) -> Result<(), Failed> {
     for case in &record.cases {
         match &case.verdict {
             Verdict::Conforms | Verdict::Backported(_) | Verdict::Skipped(_) => {}
-            other => return Err(format!("{}: {other:?}", case.scenario).into()),
+            other => {
+                let release = &record.kernel.release;
+                return Err(format!("{} on {release}: {other:?}", case.scenario).into());
+            }
         }
     }
     Ok(())
 }
 
-/// A user's mistake: exit status 2, and a message that names the place.
-fn refused(arguments: &[&str], expected: &str) -> Result<(), Failed> {
-    let output = Command::new(env!("CARGO_BIN_EXE_unotify-lab"))
-        .args(["vm", "run"])
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()?;
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.code() == Some(2) && told.contains(expected) {
+/// QEMU is killed once there is a result: it is told, the kernel is booted
+/// again, and nothing is missing.
+fn guest_killed(image: &KernelImage) -> Result<(), Failed> {
+    let kernel = format!("debian:{}", image.name);
+    let child = lab(&["vm", "run", "--accelerator", "tcg", "--kernel", &kernel, "recv"])
+        .args(["--repeat", "6", "--format", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let guest = loop {
+        // The guest's own console cannot be seen from here: until it takes
+        // processor time for the third second it is surely there.
+        let children = format!("/proc/{0}/task/{0}/children", child.id());
+        let children = std::fs::read_to_string(children)?;
+        let qemu = children.split_whitespace().find(|pid| {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            name.starts_with("qemu") && processor_seconds(pid).is_some_and(|time| time >= 3)
+        });
+        match qemu {
+            Some(pid) => break pid.to_owned(),
+            None => std::thread::yield_now(),
+        }
+    };
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(guest.parse()?), nix::sys::signal::SIGKILL)?;
+    let output = child.wait_with_output()?;
+    if output.status.code() != Some(0) {
+        return Err(told(&output).into());
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !complaint.contains("the guest broke down") {
+        return Err(format!("it is not told: {complaint}").into());
+    }
+    let record: RunRecord = serde_json::from_slice(&output.stdout)?;
+    conforms(&record)
+}
+
+/// Processor time of a process in user mode, in seconds.
+fn processor_seconds(pid: &str) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let ticks: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(11)?.parse().ok()?;
+    Some(ticks / 100)
+}
+
+/// A package works as a kernel; half of one is refused.
+fn package(image: &KernelImage) -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let (root, deb) = (folder.path().join("root"), folder.path().join("linux-image-test.deb"));
+    std::fs::create_dir_all(root.join("DEBIAN"))?;
+    std::fs::create_dir_all(root.join("boot"))?;
+    std::fs::copy(&image.path, root.join("boot/vmlinuz-test"))?;
+    let control = "Package: linux-image-test\nVersion: 1\nArchitecture: amd64\n\
+                   Maintainer: nobody <nobody@example.org>\nDescription: a kernel\n";
+    std::fs::write(root.join("DEBIAN/control"), control)?;
+    let built = Command::new("dpkg-deb")
+        .args(["-Zgzip", "-z1", "--root-owner-group", "--build"])
+        .args([&root, &deb])
+        .stdout(Stdio::null())
+        .status()?;
+    if !built.success() {
+        return Err(format!("dpkg-deb: {built}").into());
+    }
+    let cache = folder.path().join("cache");
+    let text = |path: &Path| path.to_str().map(str::to_owned).ok_or("not text");
+    let (deb_text, cache) = (text(&deb)?, text(&cache)?);
+    let bisect = ["--accelerator", "tcg", "--bisect", "--fact", "addfd-send", "--cache", &cache];
+    let output = lab(&["vm", "run", "--kernel", &deb_text]).args(bisect).output()?;
+    if (output.status.code(), output.stdout.as_slice()) != (Some(0), b"good\n") {
+        return Err(told(&output).into());
+    }
+    let whole = std::fs::read(&deb)?;
+    let cut = folder.path().join("cut.deb");
+    std::fs::write(&cut, &whole[..whole.len() / 2])?;
+    let expected = "cut.deb: no Debian package, or a damaged one";
+    refused(&["--kernel", &text(&cut)?, "--cache", &cache], 2, expected)
+}
+
+/// It has a kernel's magic and says nothing: it does not boot, which is never
+/// a finding, and which a bisection cannot tell of.
+fn cut_off_image(image: &KernelImage) -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("bzImage");
+    let whole = std::fs::read(&image.path)?;
+    std::fs::write(&path, &whole[..whole.len() / 3])?;
+    let path = path.to_str().ok_or("not text")?;
+    let arguments = ["--accelerator", "tcg", "--kernel", path];
+    refused(&arguments, 3, "bzImage does not boot")?;
+    let bisect = [&arguments[..], &["--bisect", "--scenario", "recv/after-last-exit"]].concat();
+    refused(&bisect, 125, "cannot tell: ")
+}
+
+fn mirror_404() -> Result<(), Failed> {
+    let server = TcpListener::bind("127.0.0.1:0")?;
+    let mirror = format!("http://{}/debian", server.local_addr()?);
+    std::thread::spawn(move || {
+        for stream in server.incoming() {
+            let Ok(mut stream) = stream else { continue };
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            let answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    let folder = tempfile::tempdir()?;
+    let cache = folder.path().to_str().ok_or("not text")?;
+    let arguments = ["--kernel", "debian:6.1", "--cache", cache, "--mirror", &mirror];
+    refused(&arguments, 3, "the Debian archive cannot be read; see --mirror")?;
+    refused(&arguments, 3, "does not have a Release file")
+}
+
+/// `vm run` ends with this status, and a message that names the place.
+fn refused(arguments: &[&str], status: i32, expected: &str) -> Result<(), Failed> {
+    let output = lab(&["vm", "run"]).args(arguments).output()?;
+    let told = told(&output);
+    if output.status.code() == Some(status) && told.contains(expected) {
         Ok(())
     } else {
-        Err(format!("{}: {told}", output.status).into())
+        Err(told.into())
     }
 }

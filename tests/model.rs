@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use unotify_lab::model::{Setting, predict};
+use unotify_lab::model::{Agreement, Setting, agree, predict};
 use unotify_lab::profile::{FACTS, Profile};
 use unotify_lab::suite::{Catalogue, Selection};
+use unotify_lab::trace::{Outcome, Trace};
 use unotify_lab::verdict::StoredTrace;
 
 /// A profile in which all facts hold but these.
@@ -62,5 +63,40 @@ fn every_stored_trace_is_allowed() {
         }
     }
     println!("{whole} followed whole; beyond: {beyond:#?}");
+    assert!(whole > 700, "only {whole} traces were followed to their end");
     assert!(wrong.is_empty(), "{} refused:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// What the model foresees it also allows, and a trace in which any one result
+/// is another number is refused, unless anything is allowed there.
+#[test]
+fn the_model_accepts_its_own_traces_and_no_others() {
+    let catalogue = Catalogue::built_in().expect("the catalogue is sound");
+    let cases = catalogue.select(&Selection::default()).expect("all are there");
+    let profile = profile_without(&[]);
+    let mut changed = 0;
+    for case in cases.iter().filter(|case| !case.scenario.races()) {
+        let schedule = case.scenario.schedule().expect("it is sound");
+        let setting = Setting { schedule: &schedule, profile: &profile, root: true };
+        let (traces, cut) = predict(&setting);
+        let free =
+            |trace: &Trace| trace.events.iter().any(|event| event.outcome == Outcome::Anything);
+        if cut.is_some() || traces.iter().any(free) {
+            continue;
+        }
+        for trace in &traces {
+            let id = &case.scenario.id;
+            let own = agree(&setting, trace);
+            assert!(matches!(own, Agreement::Allowed { free: 0 }), "{id}: {own:?}\n{trace}");
+            for at in 0..trace.events.len() {
+                let mut other = trace.clone();
+                let Outcome::Returned(result) = &mut other.events[at].outcome else { continue };
+                *result ^= 0x5a5a_0000;
+                let refused = agree(&setting, &other);
+                assert!(matches!(refused, Agreement::Refused(_)), "{id}: {refused:?}\n{other}");
+                changed += 1;
+            }
+        }
+    }
+    assert!(changed > 1000, "only {changed} results were changed");
 }

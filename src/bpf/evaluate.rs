@@ -77,6 +77,33 @@ pub fn evaluate(program: &[SockFilter], data: &SeccompData) -> u32 {
     0
 }
 
+/// Whether `program` allows a call of this number whatever else there is to it,
+/// as far as the kernel finds that out for its cache
+/// (`seccomp_is_const_allow`): only from loads, masks and comparisons of the
+/// number and the architecture.
+#[must_use]
+pub fn always_allows(program: &[SockFilter], nr: i32, arch: u32) -> bool {
+    let mut a = 0;
+    let mut pc = 0;
+    while let Some(&SockFilter { code, jt, jf, k }) = program.get(pc) {
+        pc += 1;
+        let branch = |holds: bool| usize::from(if holds { jt } else { jf });
+        match (code, k) {
+            (LD_W_ABS, 0) => a = nr.cast_unsigned(),
+            (LD_W_ABS, 4) => a = arch,
+            (AND_K, _) => a &= k,
+            (JA, _) => pc += k as usize,
+            (JEQ_K, _) => pc += branch(a == k),
+            (JGT_K, _) => pc += branch(a > k),
+            (JGE_K, _) => pc += branch(a >= k),
+            (JSET_K, _) => pc += branch(a & k != 0),
+            (RET_K, _) => return k == libc::SECCOMP_RET_ALLOW,
+            _ => return false,
+        }
+    }
+    false
+}
+
 /// The words of `struct seccomp_data` in the order of their offsets.
 fn words(data: &SeccompData) -> [u32; 16] {
     let mut words = [0; 16];

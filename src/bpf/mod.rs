@@ -28,7 +28,7 @@ mod evaluate_tests;
 mod validate_tests;
 
 pub use assemble::assemble;
-pub use evaluate::evaluate;
+pub use evaluate::{always_allows, evaluate};
 pub use symbol::{action_text, action_word, arch_name, arch_value};
 pub use text::{AssembleError, SyntaxError};
 pub(crate) use text::{Cursor, parse_number};

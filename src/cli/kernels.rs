@@ -13,10 +13,10 @@ use crate::vm::{Archive, KernelsError};
 #[derive(Debug, Args)]
 pub(super) struct ArchiveArguments {
     /// A Debian archive to use instead of the one that apt is configured for
-    #[arg(long, value_name = "URI")]
+    #[arg(long, global = true, value_name = "URI")]
     mirror: Option<String>,
     /// Where kernels are kept, instead of the user's cache folder
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, global = true, value_name = "FOLDER")]
     cache: Option<PathBuf>,
 }
 
@@ -89,6 +89,7 @@ impl From<KernelsError> for Failure {
         match error {
             KernelsError::Unknown { .. }
             | KernelsError::NoImage(_)
+            | KernelsError::Package { .. }
             | KernelsError::Cache { .. } => Failure::User(error.to_string()),
             _ => Failure::Harness(error.to_string()),
         }

@@ -1,6 +1,7 @@
 //! The command: arguments as they are typed, then as they are meant. What is
 //! done with them is the library's.
 
+mod bisect;
 mod check;
 mod diff;
 mod explore;
@@ -42,6 +43,7 @@ Examples:
   unotify-lab run -v signals/sa-restart   one scenario, with its trace
   unotify-lab run my/scenario.toml        a scenario of your own
   unotify-lab run --format json -o r.json a record for others to read
+  unotify-lab matrix --output records     the catalogue on several kernels
   unotify-lab show recv/after-last-exit   its script, filters and schedule
 
 Exit status:
@@ -60,6 +62,8 @@ enum Command {
     Vm(vm::VmCommand),
     /// Run scenarios on several kernels and on this one, and tell what differs
     Matrix(matrix::MatrixArguments),
+    /// Find the first of several kernels that does something else
+    Bisect(bisect::BisectArguments),
     /// Tell which kernel facts hold here, by behaviour and not by version
     Probe(probe::ProbeArguments),
     /// Tell what changed between two run records, or two matrices
@@ -143,9 +147,17 @@ pub fn main() -> ExitCode {
     if let Some(code) = live::hidden_main(&typed) {
         return code;
     }
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| {
+        let _ = error.print();
+        let status = if error.use_stderr() { bisect::unread(&typed) } else { 0 };
+        std::process::exit(status);
+    });
     let mut output = Output::standard();
+    if let Some(ended) = bisect::answers(&arguments.command, &mut output) {
+        return ended;
+    }
     let ended = match arguments.command {
+        Command::Bisect(arguments) => bisect::run(&arguments, &mut output),
         Command::Run(arguments) => run::run(&arguments, &mut output),
         Command::Vm(vm::VmCommand::Run(arguments)) => vm::run(&arguments, &mut output),
         Command::Matrix(arguments) => matrix::run(&arguments, &mut output),

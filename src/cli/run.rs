@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::bisect::BisectOptions;
 use super::output::{Output, OutputFile, style};
 use super::report::SubmissionArguments;
 use super::results::Results;
@@ -63,6 +64,8 @@ pub(super) struct RunArguments {
     /// Show the trace of every scenario as a sequence drawing
     #[arg(long)]
     drawing: bool,
+    #[command(flatten)]
+    bisect: BisectOptions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -93,10 +96,7 @@ fn attempt(arguments: &RunArguments, output: &mut Output) -> Result<End, Failure
     let catalogue = Catalogue::built_in()?.with_paths(&selection)?;
     let cases = catalogue.select(&selection)?;
     let file = arguments.open_output()?;
-    let jobs = arguments.jobs.map_or_else(
-        || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        usize::from,
-    );
+    let jobs = arguments.workers();
     let kernel = Kernel::running().map_err(|error| Failure::Harness(error.to_string()))?;
     let pool = Pool::new(jobs, None).map_err(|error| Failure::Harness(error.to_string()))?;
     let plan = arguments.plan();
@@ -127,6 +127,19 @@ impl RunArguments {
     /// What is to be run.
     pub fn selection(&self) -> Selection {
         Selection { wanted: self.wanted.clone(), theme: self.theme.clone() }
+    }
+
+    /// How this run answers for a bisection, if it does.
+    pub fn bisect(&self) -> &BisectOptions {
+        &self.bisect
+    }
+
+    /// Worker processes at a time.
+    pub fn workers(&self) -> usize {
+        self.jobs.map_or_else(
+            || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            usize::from,
+        )
     }
 
     /// Whether a number of workers was asked for.

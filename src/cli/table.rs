@@ -60,6 +60,7 @@ fn step_text(text: &mut String, matrix: &Matrix, step: &StepRow) {
     }
 }
 
+/// The facts that some kernel's run decided.
 fn facts_text(text: &mut String, matrix: &Matrix) {
     let cell = |standing: FactStanding| match standing {
         FactStanding::Holds => "yes",
@@ -83,7 +84,8 @@ fn facts_text(text: &mut String, matrix: &Matrix) {
     };
     let _ = write!(text, "{}{:left$}  since{Reset}", style::HEAD, "fact");
     row(text, names.map(|name| (style::HEAD, name)).collect());
-    for fact in &matrix.facts {
+    let undecided = |one: &FactStanding| *one == FactStanding::Undecided;
+    for fact in matrix.facts.iter().filter(|fact| !fact.standing.iter().all(undecided)) {
         let _ = write!(text, "{:left$}  {:5}", fact.fact, fact.since);
         let styled = |standing: &FactStanding| match standing {
             FactStanding::Early | FactStanding::Lost => style::BAD,

@@ -7,7 +7,7 @@ use super::output::Output;
 use super::run::{self, RunArguments};
 use super::{End, Failure};
 use crate::suite::Catalogue;
-use crate::vm::{self, Accelerator, KernelImage, Machine};
+use crate::vm::{self, Accelerator, KernelImage, Machine, VmError};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum VmCommand {
@@ -21,11 +21,11 @@ pub(super) struct VmRunArguments {
     /// A bzImage, a package with one, or a name: debian:6.12, debian:6.12-amd64,
     /// debian:7.2.12+deb13-cloud-amd64
     #[arg(long, value_name = "KERNEL")]
-    kernel: String,
+    pub kernel: String,
     #[command(flatten)]
-    machine: MachineArguments,
+    pub machine: MachineArguments,
     #[command(flatten)]
-    run: RunArguments,
+    pub run: RunArguments,
 }
 
 /// In which machine, and where kernels come from.
@@ -41,7 +41,7 @@ pub(super) struct MachineArguments {
     #[arg(long, value_enum, default_value_t = Accelerate::Auto)]
     accelerator: Accelerate,
     #[command(flatten)]
-    archive: ArchiveArguments,
+    pub archive: ArchiveArguments,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -63,7 +63,7 @@ impl MachineArguments {
     }
 
     /// The machine, which a kernel may have to try out.
-    pub fn machine(&self, kernel: &KernelImage) -> Result<Machine, Failure> {
+    pub fn machine(&self, kernel: &KernelImage) -> Result<Machine, VmError> {
         let accelerator = match self.accelerator {
             Accelerate::Auto => vm::accelerator(&kernel.path)?,
             Accelerate::Kvm => Accelerator::Kvm,
@@ -100,12 +100,10 @@ fn attempt(arguments: &VmRunArguments, output: &mut Output) -> Result<End, Failu
     run::tell(&result, &arguments.run, file, false, output)
 }
 
-impl From<vm::VmError> for Failure {
-    fn from(error: vm::VmError) -> Self {
+impl From<VmError> for Failure {
+    fn from(error: VmError) -> Self {
         match error {
-            vm::VmError::NotAKernel(_) | vm::VmError::Unreadable(..) => {
-                Failure::User(error.to_string())
-            }
+            VmError::NotAKernel(_) | VmError::Unreadable(..) => Failure::User(error.to_string()),
             _ => Failure::Harness(error.to_string()),
         }
     }

@@ -113,7 +113,7 @@ impl Reached {
 
 /// The first word.
 fn operation(text: &str) -> String {
-    let end = text.find(|c: char| c == '(' || c == ' ').unwrap_or(text.len());
+    let end = text.find(['(', ' ']).unwrap_or(text.len());
     text[..end].to_owned()
 }
 

@@ -347,8 +347,7 @@ impl<'s> Director<'s> {
             self.note(act, Some(actor), outcome);
         }
         let Some(look) = self.seen[actor.0] else { return };
-        let phase = self.set.stage.shared.actors[actor.0].phase.load(Ordering::Acquire);
-        let act = phase.checked_sub(ACTING).map(|act| act as usize);
+        let act = self.observer.act(actor);
         let before = self.observer.rest(actor, look.rest);
         let was_halted = matches!(before, Some(Rest::Stopped | Rest::Traced));
         match look.rest {

@@ -37,6 +37,8 @@ pub(super) struct Observer<'s> {
     shared: &'s Shared,
     read: Vec<usize>,
     rests: Vec<Option<Rest>>,
+    /// The last act of each actor whose end has been read.
+    done: Vec<Option<usize>>,
     tids: HashMap<i32, ActorId>,
     started: Vec<Option<i32>>,
     /// The first id received on each listener.
@@ -52,6 +54,7 @@ impl<'s> Observer<'s> {
             shared,
             read: vec![0; actors],
             rests: vec![None; actors],
+            done: vec![None; actors],
             tids: HashMap::new(),
             started: vec![None; actors],
             first_ids: HashMap::new(),
@@ -103,7 +106,10 @@ impl<'s> Observer<'s> {
                 self.started[started.0] = Some(tid);
             }
             news.push(match record.kind {
-                RecordKind::Done(act) => (Some(act), self.outcome(act, &record)),
+                RecordKind::Done(act) => {
+                    self.done[actor.0] = Some(act);
+                    (Some(act), self.outcome(act, &record))
+                }
                 RecordKind::Handler => {
                     let run = handler_run(&record);
                     // The SIGSYS of a filter is an outcome of the call.
@@ -218,7 +224,9 @@ impl<'s> Observer<'s> {
         if let Some(name) = self.schedule.arena.name_of(value) {
             return Argument::Address(name.to_owned());
         }
-        let op = sender.and_then(|sender| self.act(sender)).map(|act| self.schedule.acts[act].op);
+        // It may have come out of the call since.
+        let act = sender.and_then(|sender| self.unfinished(sender));
+        let op = act.map(|act| self.schedule.acts[act].op);
         match op {
             Some(Op::Call { args, .. }) => match args[index] {
                 Arg::Pid(actor) => {
@@ -236,10 +244,12 @@ impl<'s> Observer<'s> {
         Some(&self.schedule.actors[full].name)
     }
 
-    /// The act that an actor is in.
+    /// The act that an actor is in. One that was ended right after an act had no
+    /// time to say that it was not in it any more.
     pub fn act(&self, actor: ActorId) -> Option<usize> {
         let phase = self.shared.actors[actor.0].phase.load(Ordering::Acquire);
-        phase.checked_sub(super::shared::ACTING).map(|act| act as usize)
+        let act = phase.checked_sub(super::shared::ACTING).map(|act| act as usize);
+        act.filter(|act| self.done[actor.0] != Some(*act))
     }
 }
 

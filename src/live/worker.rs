@@ -45,6 +45,7 @@ fn work(arguments: &[String]) -> Result<(), String> {
         return Err(format!("it has {threads} threads and must have one"));
     }
     stay_alone(parent)?;
+    limit_descriptors();
     let (requests, mut results) = channels().map_err(|error| error.to_string())?;
     let scratch = scratch_of(Path::new(scratch), std::process::id());
     end::on_termination(&scratch);
@@ -117,6 +118,18 @@ fn without_randomisation() -> Result<(), String> {
     );
     Err(format!("executing itself: {error}"))
 }
+
+/// Descriptors end at the same number on every machine, where that is
+/// possible.
+fn limit_descriptors() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, MOST_DESCRIPTORS.min(most), most);
+    }
+}
+
+/// RLIMIT_NOFILE of actors.
+const MOST_DESCRIPTORS: u64 = 1024;
 
 /// Ends with the command that started it, and adopts orphans of its actors.
 fn stay_alone(parent: &str) -> Result<(), String> {

@@ -4,25 +4,10 @@
 use super::file::Poll;
 use super::notify::{AddfdRequest, Response};
 use super::step::error;
-use super::world::{Control, Extra, FileKind, FilterId, Received, TaskId, Todo, Wait, World};
-use crate::abi::{AUDIT_ARCH_I386, AUDIT_ARCH_X86_64};
-use crate::filter::{Arch, Syscall};
+use super::world::{Control, FileKind, FilterId, TaskId, Todo, Wait, World};
 use crate::scenario::arena::desk;
 use crate::scenario::{ActorId, Arg, Disposition, Entry, Field, Op, Place, SlotId, Transfer};
-use crate::trace::{Argument, Notification, Outcome, Sender};
-
-/// Calls whose result is the id of a task.
-const RETURN_A_TASK: &[i64] = &[
-    libc::SYS_getpid,
-    libc::SYS_gettid,
-    libc::SYS_getppid,
-    libc::SYS_fork,
-    libc::SYS_vfork,
-    libc::SYS_clone,
-    libc::SYS_clone3,
-    libc::SYS_wait4,
-    libc::SYS_set_tid_address,
-];
+use crate::trace::Outcome;
 
 /// The harness's own id, which getppid(2) may tell.
 pub(super) const HARNESS: i64 = 999;
@@ -60,7 +45,8 @@ impl World<'_> {
         self.process_ref(task).bound.get(&slot).or(self.bound.get(&slot)).copied()
     }
 
-    fn bind(&mut self, task: TaskId, slot: Option<SlotId>, value: i64) {
+    /// Binds a name to what a step gave.
+    pub fn bind(&mut self, task: TaskId, slot: Option<SlotId>, value: i64) {
         if let Some(slot) = slot.filter(|_| value >= 0) {
             self.process(task).bound.insert(slot, value);
             self.bound.entry(slot).or_insert(value);
@@ -252,20 +238,23 @@ impl World<'_> {
     fn listen(&mut self, task: TaskId, filter: FilterId, op: Op) {
         // SET_FLAGS passes no structure.
         if let Some(place) = op.place() {
-            match self.fault(task, place) {
+            // ADDFD looks at its size before it looks at the structure, and then
+            // at all of that.
+            let (sized, longer) = match op {
+                Op::Addfd { size, .. } => {
+                    let fits = self.fact("addfd") && (24..4096).contains(&size);
+                    (fits, size > 24)
+                }
+                _ => (true, false),
+            };
+            let fault = match place {
+                Place::Edge if longer => Some(false),
+                place => self.fault(task, place),
+            };
+            match fault {
                 Some(true) => return,
                 Some(false) => {
-                    // The size is looked at before the structure is.
-                    let size = match op {
-                        Op::Addfd { size, .. } => usize::from(size),
-                        _ => 24,
-                    };
-                    let early = self.fact("addfd") && (24..4096).contains(&size);
-                    let number = if early || !matches!(op, Op::Addfd { .. }) {
-                        libc::EFAULT
-                    } else {
-                        libc::EINVAL
-                    };
+                    let number = if sized { libc::EFAULT } else { libc::EINVAL };
                     return self.ready(task, Todo::Leave(Some(error(number))));
                 }
                 None => {}
@@ -419,214 +408,5 @@ impl World<'_> {
         }
         interest.push((file, 0, events));
         0
-    }
-
-    fn open_mem(&mut self, task: TaskId, slot: SlotId) {
-        let Some(received) = self.received.get(&slot).cloned() else {
-            return self.ready(task, Todo::Leave(Some(error(libc::ENOENT))));
-        };
-        let target = self.tasks[received.target].process;
-        if received.pid == 0 || self.processes[target].reaped {
-            return self.ready(task, Todo::Leave(Some(error(libc::ENOENT))));
-        }
-        if self.has_ended(target)
-            || matches!(self.tasks[received.target].state, super::world::State::Gone)
-        {
-            return self.unknown_result(task);
-        }
-        if !self.processes[target].dumpable && !self.tasks[task].root {
-            return self.ready(task, Todo::Leave(Some(error(libc::EACCES))));
-        }
-        let kind = FileKind::Memory(target, self.processes[target].image);
-        let flags = Some(libc::O_RDWR as u64);
-        let number = self.open(task, kind, flags, true);
-        self.ready(task, Todo::Leave(Some(number)));
-    }
-
-    /// The process whose memory a descriptor reads, or the result where there is
-    /// none.
-    fn memory_behind(&self, task: TaskId, fd: i32) -> Result<TaskId, Option<i64>> {
-        let file = self.file(task, fd).ok_or(Some(error(libc::EBADF)))?;
-        match self.files[file].kind {
-            FileKind::Memory(process, image) => {
-                if self.has_ended(process) || self.processes[process].image != image {
-                    // Its memory is gone: the end of the file.
-                    return Err(Some(0));
-                }
-                Ok(process)
-            }
-            _ => Err(None),
-        }
-    }
-
-    fn read_mem(&mut self, task: TaskId, fd: i32, address: u64, len: usize) {
-        let result = match self.memory_behind(task, fd) {
-            Ok(process) if self.is_smudged(process, address, len) => None,
-            Ok(process) => {
-                let readable = |len: &usize| self.read(process, address, *len).is_some();
-                // As far as it goes; whole where all of it can be read.
-                let most =
-                    if readable(&len) { len } else { (0..len).rev().find(readable).unwrap_or(0) };
-                if most == 0 {
-                    Some(error(libc::EIO))
-                } else {
-                    let bytes = self.read(process, address, most).unwrap_or_default();
-                    let outcome = Outcome::read(&bytes, 1);
-                    self.tasks[task].call.extra = Extra::Outcome(Box::new(outcome));
-                    Some(most as i64)
-                }
-            }
-            Err(Some(0)) => {
-                self.tasks[task].call.extra = Extra::Outcome(Box::new(Outcome::EndOfFile));
-                Some(0)
-            }
-            Err(result) => result,
-        };
-        match result {
-            Some(result) => self.ready(task, Todo::Leave(Some(result))),
-            None => self.unknown_result(task),
-        }
-    }
-
-    fn write_mem(&mut self, task: TaskId, fd: i32, address: u64, from: u64, len: usize) -> i64 {
-        match self.memory_behind(task, fd) {
-            Ok(process) => {
-                let bytes = self.read(task, from, len).unwrap_or_default();
-                if self.read(process, address, len).is_none() {
-                    return error(libc::EIO);
-                }
-                let memory = &mut self.processes[process].memory;
-                memory.extend((address..).zip(bytes));
-                len as i64
-            }
-            Err(Some(result)) => result,
-            Err(None) => {
-                self.leave_off("a file that is no memory is written");
-                0
-            }
-        }
-    }
-
-    /// The act that a task is at has come back with a result.
-    pub fn finish_act(&mut self, task: TaskId, result: Option<i64>) {
-        let act = &self.setting.0.schedule.acts[self.tasks[task].at];
-        let (op, binds) = (act.op, act.binds);
-        let extra = std::mem::take(&mut self.tasks[task].call.extra);
-        let Some(raw) = result else {
-            if binds.is_some() {
-                self.leave_off("a name stands for a result that nobody knows");
-            }
-            return self.note_done(task, Outcome::Anything);
-        };
-        if let Extra::Received(received) = extra {
-            let outcome = self.received(task, op, binds, *received);
-            return self.note_done(task, outcome);
-        }
-        if !matches!(op, Op::Take { .. }) {
-            self.bind(task, binds, raw);
-        }
-        let outcome = match (op, extra) {
-            (_, Extra::Outcome(outcome)) => *outcome,
-            (Op::Call { entry: Entry::Native, number, .. }, _)
-                if RETURN_A_TASK.contains(&(number as i64)) =>
-            {
-                self.returned_task(raw)
-            }
-            (Op::Install { flags: Arg::Value(flags), .. }, _)
-                if flags & libc::SECCOMP_FILTER_FLAG_NEW_LISTENER == 0 =>
-            {
-                self.returned_task(raw)
-            }
-            (Op::Fork(child) | Op::Thread(child), _) if raw > 0 => {
-                Outcome::ReturnedActor(self.name(child.0))
-            }
-            // Somebody else has said that it went well.
-            (
-                Op::Poll { .. }
-                | Op::Select { .. }
-                | Op::EpollWait { .. }
-                | Op::ReadMem { .. }
-                | Op::Recv { .. }
-                | Op::EventMessage(_)
-                | Op::GetRegister { .. }
-                | Op::GetFilter { .. }
-                | Op::WaitStop(_),
-                _,
-            ) if raw >= 0 => return self.note_done(task, Outcome::Anything),
-            _ => Outcome::Returned(raw),
-        };
-        self.note_done(task, outcome);
-    }
-
-    fn name(&self, task: TaskId) -> String {
-        self.setting.0.schedule.actors[task].name.clone()
-    }
-
-    fn returned_task(&self, raw: i64) -> Outcome {
-        match self.task_of(raw) {
-            Some(task) => Outcome::ReturnedActor(self.name(task)),
-            None if raw == HARNESS => Outcome::ReturnedActor("the harness".to_owned()),
-            None => Outcome::Returned(raw),
-        }
-    }
-
-    /// What RECV gives, as it is told.
-    fn received(
-        &mut self,
-        task: TaskId,
-        op: Op,
-        binds: Option<SlotId>,
-        received: Received,
-    ) -> Outcome {
-        let Op::Recv { listener, .. } = op else { return Outcome::Returned(0) };
-        let id = match listener {
-            Arg::Slot(slot, 0) => {
-                let first = *self.first_ids.entry(slot).or_insert(received.id);
-                received.id.wrapping_sub(first) as i64
-            }
-            _ => 0,
-        };
-        let data = &received.data;
-        let arch = if data.arch == AUDIT_ARCH_I386 { Arch::I386 } else { Arch::X86_64 };
-        debug_assert!(arch == Arch::I386 || data.arch == AUDIT_ARCH_X86_64);
-        let schedule = self.setting.0.schedule;
-        let visible = received.pid == World::tid(received.target);
-        let argument = |index: usize| {
-            let value = data.args[index];
-            if let Some(name) = schedule.arena.name_of(value) {
-                return Argument::Address(name.to_owned());
-            }
-            let act = &self.tasks[received.target];
-            match schedule.acts.get(act.at).map(|act| act.op) {
-                Some(Op::Call { args, .. }) if visible && act.control.is_none() => {
-                    match args[index] {
-                        Arg::Pid(actor) => {
-                            Argument::Address(format!("pid({})", self.name(actor.0)))
-                        }
-                        _ => Argument::Number(value),
-                    }
-                }
-                _ => Argument::Number(value),
-            }
-        };
-        let notification = Notification {
-            name: binds.map(|slot| schedule.slots[slot.0].name.clone()).unwrap_or_default(),
-            id,
-            from: match received.pid {
-                0 => Sender::Invisible,
-                _ if visible => Sender::Actor(self.name(received.target)),
-                _ => Sender::Unknown,
-            },
-            flags: 0,
-            call: Syscall::from_number(data.nr, arch).to_string(),
-            arch: data.arch,
-            args: (0..6).map(argument).collect(),
-            at_call: crate::abi::traced_return_addresses().contains(&data.instruction_pointer),
-        };
-        if let Some(slot) = binds {
-            self.bind(task, Some(slot), received.id as i64);
-            self.received.insert(slot, received);
-        }
-        Outcome::Received(notification)
     }
 }

@@ -9,6 +9,7 @@ use super::step::{ERESTART_RESTARTBLOCK, ERESTARTNOHAND, error};
 use super::world::{Descriptor, Ending, FileKind, TaskId, Todo, Wait, World};
 use crate::abi::{self, AUDIT_ARCH_I386};
 use crate::filter::{Arch, Syscall};
+use crate::scenario::Op;
 
 impl World<'_> {
     /// Executes a call by its number and registers.
@@ -38,8 +39,9 @@ impl World<'_> {
             }
             libc::SYS_gettid => self.tid_as_seen_by(task, task),
             libc::SYS_getppid => match self.process_ref(task).parent {
-                Some(parent) => self.tid_as_seen_by(parent, task),
-                None => HARNESS,
+                Some(parent) if !self.has_ended(parent) => self.tid_as_seen_by(parent, task),
+                // Orphans are the harness's.
+                _ => HARNESS,
             },
             libc::SYS_seccomp => self.seccomp(task, a, b, c),
             libc::SYS_prctl => match self.prctl(task, data.args) {
@@ -94,8 +96,8 @@ impl World<'_> {
                 self.limit(task, c)
             }
             libc::SYS_kill => self.kill(task, a as i64, b as i32, true),
-            libc::SYS_tkill => self.kill(task, a as i64, b as i32, false),
-            libc::SYS_tgkill => self.kill(task, b as i64, c as i32, false),
+            libc::SYS_tkill => self.tkill(task, None, a as i64, b as i32),
+            libc::SYS_tgkill => self.tkill(task, Some(a as i64), b as i64, c as i32),
             libc::SYS_setuid => {
                 if self.tasks[task].root && a != 0 {
                     (self.tasks[task].root, self.tasks[task].capable) = (false, false);
@@ -112,6 +114,10 @@ impl World<'_> {
             libc::SYS_write if self.file(task, a as i32).is_none() => error(libc::EBADF),
             libc::SYS_write | libc::SYS_read => return self.transfer(task, number, a as i32, c),
             libc::SYS_pause => return self.sleep_or_stir(task, ERESTARTNOHAND),
+            // do_restart_poll
+            libc::SYS_restart_syscall if matches!(self.op(task), Op::Poll { .. }) => {
+                return self.wait_for_events(task);
+            }
             libc::SYS_nanosleep | libc::SYS_restart_syscall => {
                 let time = if number == libc::SYS_nanosleep as i32 {
                     self.read(task, a, 16)
@@ -349,6 +355,18 @@ impl World<'_> {
             (Some(_), Some(_)) => error(libc::EINVAL),
             _ => error(libc::EFAULT),
         }
+    }
+
+    /// tkill(2), and tgkill(2) with a thread group (`do_tkill`).
+    fn tkill(&mut self, task: TaskId, group: Option<i64>, tid: i64, signal: i32) -> i64 {
+        if tid <= 0 || group.is_some_and(|group| group <= 0) {
+            return error(libc::EINVAL);
+        }
+        let process = self.task_of(tid).map(|target| World::tid(self.tasks[target].process));
+        if group.is_some() && process.is_some() && group != process {
+            return error(libc::ESRCH);
+        }
+        self.kill(task, tid, signal, false)
     }
 
     fn kill(&mut self, task: TaskId, pid: i64, signal: i32, whole: bool) -> i64 {

@@ -6,15 +6,11 @@ use super::world::{
     Addition, Descriptor, Extra, FileId, FileKind, FilterId, OpenFile, State, TaskId, Todo, Wait,
     World,
 };
-use crate::scenario::arena::{
-    ARENA, ARENA_DATA, ARENA_END, MOST_ACTORS, MOST_HELD, READONLY, desk, held,
-};
 use crate::trace::Outcome;
 
 /// Descriptors of the harness in every actor: they are open, and above any
 /// that a scenario makes.
 const HARNESS: std::ops::Range<i32> = 900..922;
-const PAGE: u64 = 0x1000;
 
 /// A call that waits for events.
 pub(super) enum Poll {
@@ -222,101 +218,6 @@ impl World<'_> {
                 self.ready(task, Todo::Wake(Wait::Ready));
             }
         }
-    }
-
-    /// Bytes of a task's memory; `None` where some cannot be read.
-    pub fn read(&self, task: TaskId, address: u64, len: usize) -> Option<Vec<u8>> {
-        let bytes = self.setting.0.schedule.arena.bytes();
-        let process = self.process_ref(task);
-        (address..address.checked_add(len as u64)?)
-            .map(|at| {
-                self.mapped(task, at)?;
-                let initial = at.checked_sub(ARENA).and_then(|at| bytes.get(at as usize));
-                Some(process.memory.get(&at).or(initial).copied().unwrap_or(0))
-            })
-            .collect()
-    }
-
-    /// Whether a call that the model does not know may have written here.
-    pub fn is_smudged(&self, task: TaskId, address: u64, len: usize) -> bool {
-        let smudged = &self.process_ref(task).smudged;
-        let end = address.saturating_add(len as u64);
-        smudged.iter().any(|(from, to)| *from < end && address < *to)
-    }
-
-    /// A call that the model does not know has had these arguments, and may have
-    /// written where they point to.
-    pub fn smudge(&mut self, task: TaskId) {
-        for address in self.tasks[task].call.data.args {
-            let arena = &self.setting.0.schedule.arena;
-            let named = arena.region(address).filter(|(name, _)| name.starts_with('&'));
-            let len = match named {
-                Some((_, len)) => len as u64,
-                None if (ARENA..ARENA_END).contains(&address) => continue,
-                None => PAGE - address % PAGE,
-            };
-            if self.mapped(task, address) == Some(true) {
-                self.process(task).smudged.insert((address, address + len));
-            }
-        }
-    }
-
-    /// Whether an address is mapped, and can be written.
-    fn mapped(&self, task: TaskId, address: u64) -> Option<bool> {
-        let page = address & !(PAGE - 1);
-        let process = self.process_ref(task);
-        let desks = (0..MOST_ACTORS).any(|actor| page == desk(actor));
-        let held = (0..MOST_HELD).find(|index| page == held(*index));
-        match address {
-            _ if (ARENA..ARENA + ARENA_DATA).contains(&address) => Some(true),
-            _ if page == READONLY => Some(false),
-            _ if desks => Some(true),
-            _ if held.is_some() => (process.pages.get(&held?) == Some(&true)).then_some(true),
-            _ => process
-                .mapped
-                .iter()
-                .any(|(start, end)| (*start..*end).contains(&address))
-                .then_some(true),
-        }
-    }
-
-    pub fn read_u32(&self, task: TaskId, address: u64) -> Option<u32> {
-        let bytes = self.read(task, address, 4)?;
-        Some(u32::from_le_bytes(bytes.try_into().ok()?))
-    }
-
-    pub fn read_u64(&self, task: TaskId, address: u64) -> Option<u64> {
-        let bytes = self.read(task, address, 8)?;
-        Some(u64::from_le_bytes(bytes.try_into().ok()?))
-    }
-
-    /// A NUL-terminated string; `None` where it cannot be read.
-    pub fn read_text(&self, task: TaskId, address: u64) -> Option<Vec<u8>> {
-        let mut text = Vec::new();
-        for at in address.. {
-            match self.read(task, at, 1)?[0] {
-                0 => return Some(text),
-                byte if text.len() < PAGE as usize => text.push(byte),
-                _ => return None,
-            }
-        }
-        None
-    }
-
-    /// Whether all of a range can be written.
-    pub fn can_write(&self, task: TaskId, address: u64, len: usize) -> bool {
-        let end = address.checked_add(len as u64);
-        end.is_some_and(|end| (address..end).all(|at| self.mapped(task, at) == Some(true)))
-    }
-
-    /// Writes bytes; whether that is possible.
-    pub fn write(&mut self, task: TaskId, address: u64, bytes: &[u8]) -> bool {
-        let can = self.can_write(task, address, bytes.len());
-        if can {
-            let memory = &mut self.process(task).memory;
-            memory.extend((address..).zip(bytes.iter().copied()));
-        }
-        can
     }
 }
 

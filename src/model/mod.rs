@@ -21,12 +21,15 @@ mod calls;
 mod director;
 mod file;
 mod judge;
+mod memory;
 mod notify;
+mod outcome;
 mod process;
 mod ptrace;
 pub mod rules;
 mod seccomp;
 mod signal;
+mod stage;
 mod step;
 mod world;
 

@@ -41,6 +41,8 @@ impl World<'_> {
             control: None,
             call: Call::default(),
             pending: BTreeMap::new(),
+            passed: None,
+            delivery: super::world::Delivery::default(),
             signalled: false,
             added: None,
             traced: None,
@@ -54,6 +56,10 @@ impl World<'_> {
         let process = self.tasks[task].process;
         if process != task {
             self.leave_off("a thread that is not the first executes a program");
+            return 0;
+        }
+        if self.filters_see_a_start(task) {
+            self.leave_off("filters see the calls with which a program starts");
             return 0;
         }
         let others: Vec<TaskId> =
@@ -83,6 +89,34 @@ impl World<'_> {
         0
     }
 
+    /// Whether filters have to do with a call that the dynamic linker, the C
+    /// library or the tool makes before it comes to its plan.
+    fn filters_see_a_start(&self, task: TaskId) -> bool {
+        [
+            libc::SYS_openat,
+            libc::SYS_close,
+            libc::SYS_mmap,
+            libc::SYS_munmap,
+            libc::SYS_mprotect,
+            libc::SYS_read,
+            libc::SYS_pread64,
+            libc::SYS_fstat,
+            libc::SYS_newfstatat,
+            libc::SYS_brk,
+            libc::SYS_arch_prctl,
+            libc::SYS_prctl,
+            libc::SYS_prlimit64,
+            libc::SYS_getrandom,
+            libc::SYS_poll,
+            libc::SYS_rt_sigaction,
+            libc::SYS_rt_sigprocmask,
+            libc::SYS_sigaltstack,
+            libc::SYS_set_tid_address,
+        ]
+        .into_iter()
+        .any(|number| !self.always_lets_go(task, number))
+    }
+
     /// A process is to end: all its threads die as soon as they can.
     pub fn end_process(&mut self, process: TaskId, ending: Ending) {
         self.processes[process].ending.get_or_insert(ending);
@@ -108,6 +142,7 @@ impl World<'_> {
     pub fn thread_ends(&mut self, task: TaskId, ending: Ending) {
         let process = self.tasks[task].process;
         self.tasks[task].state = State::Gone;
+        let held = self.tasks[task].call.holds.take();
         let early = self.fact("released-at-exit");
         // Threads but the first are reaped as they end.
         if early || task != process {
@@ -117,6 +152,9 @@ impl World<'_> {
         self.end_tracing(task);
         if task == process {
             self.processes[process].first_ended = Some(ending);
+        }
+        if let Some(file) = held {
+            self.released(file);
         }
         if self.live_threads(process).next().is_some() {
             return;
@@ -132,11 +170,33 @@ impl World<'_> {
 
     fn tell_parent(&mut self, process: TaskId) {
         let Some(parent) = self.processes[process].parent else { return };
+        if self.has_ended(parent) {
+            return;
+        }
         let disposition = self.processes[parent].dispositions.get(&libc::SIGCHLD).copied();
         if disposition == Some(Disposition::Ignore) {
             self.reap(process);
         }
-        self.send_signal(parent, libc::SIGCHLD, true, info(Code::Child, None, 0));
+        // No core is dumped anywhere here.
+        let code = match self.ended(process) {
+            Waited::Killed(_) => libc::CLD_KILLED,
+            _ => libc::CLD_EXITED,
+        };
+        self.send_signal(parent, libc::SIGCHLD, true, info(Code::Child(code), None, 0));
+    }
+
+    /// Tells a parent that its child has stopped or goes on
+    /// (`do_notify_parent_cldstop`).
+    pub fn tell_parent_of_stop(&mut self, process: TaskId, code: i32) {
+        let Some(parent) = self.processes[process].parent else { return };
+        let quiet = match self.processes[parent].dispositions.get(&libc::SIGCHLD) {
+            Some(Disposition::Ignore) => true,
+            Some(Disposition::Handler { flags, .. }) => flags & libc::SA_NOCLDSTOP as u64 != 0,
+            _ => false,
+        };
+        if !quiet {
+            self.send_signal(parent, libc::SIGCHLD, true, info(Code::Child(code), None, 0));
+        }
     }
 
     /// Takes an ended process away.

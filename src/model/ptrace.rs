@@ -234,7 +234,9 @@ impl World<'_> {
     }
 
     fn interrupt(&mut self, task: TaskId, tracee: TaskId) -> i64 {
-        if !self.traces(task, tracee) || matches!(self.tasks[tracee].state, State::Gone) {
+        // One that has ended is a tracee until it is waited for
+        // (ptrace_check_attach ignores its state).
+        if !self.traces(task, tracee) {
             return error(libc::ESRCH);
         }
         let Some(traced) = &mut self.tasks[tracee].traced else { return error(libc::ESRCH) };
@@ -244,6 +246,15 @@ impl World<'_> {
         traced.trap = true;
         self.disturb(tracee);
         0
+    }
+
+    /// SIGCONT traps a seized tracee before it can take the signal
+    /// (`prepare_signal`, `ptrace_trap_notify`).
+    pub fn notify_of_continuing(&mut self, tracee: TaskId) {
+        if let Some(traced) = self.tasks[tracee].traced.as_mut().filter(|traced| traced.seized) {
+            traced.trap = true;
+            self.disturb(tracee);
+        }
     }
 
     fn with_stopped(&mut self, task: TaskId, tracee: TaskId, op: Op) {
@@ -269,6 +280,16 @@ impl World<'_> {
             Op::EventMessage(_) => {
                 let message = self.tasks[tracee].traced.as_ref().map_or(0, |traced| traced.message);
                 outcome = Some(Outcome::Numbers(vec![message as i64]));
+                0
+            }
+            // Where the harness's own structures lie is not known.
+            Op::GetRegister { register: Register::Arg(index), .. }
+                if self.tasks[tracee].control.is_some() || self.is_a_tid(tracee, index) =>
+            {
+                return self.unknown_result(task);
+            }
+            Op::SetRegister { .. } if self.tasks[tracee].control.is_some() => {
+                self.leave_off("a tracer changes a call of the harness");
                 0
             }
             Op::GetRegister { register, .. } => {
@@ -317,6 +338,13 @@ impl World<'_> {
         self.ready(task, Todo::Leave(Some(result)));
     }
 
+    /// Whether an argument of a tracee's call is somebody's thread id, which is
+    /// another number in each run.
+    fn is_a_tid(&self, tracee: TaskId, index: u8) -> bool {
+        let argument = self.tasks[tracee].call.data.args[usize::from(index) % 6];
+        self.task_of(argument as i64).is_some()
+    }
+
     /// Lets a stopped tracee go on, with a signal or without.
     fn resume(&mut self, tracee: TaskId, signal: i32, calls: bool) -> i64 {
         let State::Traced(stop, then) = self.tasks[tracee].state.clone() else {
@@ -331,24 +359,20 @@ impl World<'_> {
         match stop {
             Stop::Signal(number, info) => {
                 if signal != 0 {
-                    let mut passed = if signal == number {
-                        info
-                    } else {
-                        super::signal::info(Code::User, None, 0)
-                    };
-                    passed.passed = true;
-                    self.tasks[tracee].pending.insert(signal, passed);
-                }
-            }
-            // The tracer may have changed the result.
-            Stop::Exit => {
-                if let Todo::Deliver(result @ Some(_)) = &mut then {
-                    *result = Some(call.result);
+                    let other = || super::signal::info(Code::User, None, 0);
+                    let info = if signal == number { info } else { other() };
+                    self.tasks[tracee].passed = Some((signal, info));
                 }
             }
             Stop::Seccomp if call.data.nr < 0 => then = Todo::Leave(Some(call.result)),
-            Stop::Entry | Stop::Seccomp | Stop::Event => {}
+            Stop::Entry | Stop::Exit | Stop::Seccomp | Stop::Event => {}
         }
+        // The tracer may have changed the result.
+        if let Todo::Deliver(result @ Some(_)) = &mut then {
+            *result = Some(self.tasks[tracee].call.result);
+        }
+        // Signals that came meanwhile woke nobody (ptrace_stop).
+        self.tasks[tracee].signalled |= self.has_signal(tracee);
         if at_call && signal != 0 {
             let sent = info(Code::User, None, 0);
             self.tasks[tracee].pending.insert(signal, sent);

@@ -10,9 +10,10 @@ use super::step::error;
 use super::world::{
     Descriptor, FileKind, Filter, FilterId, Listener, OpenFile, State, TaskId, Todo, World,
 };
-use crate::abi::{AUDIT_ARCH_I386, SockFilter, X32_SYSCALL_BIT};
+use crate::abi::{AUDIT_ARCH_I386, AUDIT_ARCH_X86_64, SockFilter, X32_SYSCALL_BIT};
 use crate::bpf::{
-    INSTALLED_FILTER_OVERHEAD, MAX_INSNS_PER_PATH, evaluate, translated_len, validate,
+    INSTALLED_FILTER_OVERHEAD, MAX_INSNS_PER_PATH, always_allows, evaluate, translated_len,
+    validate,
 };
 use crate::filter::winner;
 
@@ -119,6 +120,13 @@ impl World<'_> {
             newest_first.iter().map(|filter| evaluate(&self.filters[*filter].program, data));
         let (index, word) = winner(words)?;
         Some((newest_first[index], word))
+    }
+
+    /// Whether a task's filters let a call go whatever its arguments are.
+    pub fn always_lets_go(&self, task: TaskId, number: i64) -> bool {
+        self.stack(self.tasks[task].filter).all(|filter| {
+            always_allows(&self.filters[filter].program, number as i32, AUDIT_ARCH_X86_64)
+        })
     }
 
     /// A filter and those older than it.

@@ -1,6 +1,8 @@
 //! Signals: sending, waking, delivering, restarting (`kernel/signal.c`,
 //! `arch/x86/kernel/signal.c`).
 
+use std::collections::BTreeMap;
+
 use super::ptrace::Stop;
 use super::seccomp::is_x32;
 use super::step::{ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS, error};
@@ -35,7 +37,8 @@ const FIRST: [i32; 6] =
 pub(super) enum Code {
     User,
     Tkill,
-    Child,
+    /// What a child went through (`CLD_EXITED` and the like).
+    Child(i32),
     Seccomp(u16),
 }
 
@@ -44,7 +47,7 @@ pub(super) fn info(code: Code, call: Option<&SeccompData>, register: u64) -> Inf
     let (code, errno) = match code {
         Code::User => (0, 0),
         Code::Tkill => (-6, 0),
-        Code::Child => (1, 0),
+        Code::Child(code) => (code, 0),
         Code::Seccomp(reason) => (1, i32::from(reason)),
     };
     let call = call.map(|data| {
@@ -57,7 +60,7 @@ pub(super) fn info(code: Code, call: Option<&SeccompData>, register: u64) -> Inf
             register: if is_x32(register) { register as i64 } else { i64::from(data.nr) },
         })
     });
-    Info { code, errno, call, forced: false, passed: false }
+    Info { code, errno, call, forced: false }
 }
 
 /// The bit of a signal in a set.
@@ -102,7 +105,7 @@ impl World<'_> {
         let process = self.tasks[task].process;
         if self.processes[process].reaped
             || matches!(self.tasks[task].state, State::Unborn)
-            || matches!(self.tasks[task].state, State::Gone) && task != process
+            || matches!(self.tasks[task].state, State::Gone) && task != process && !whole
         {
             return false;
         }
@@ -122,6 +125,9 @@ impl World<'_> {
         } else if signal == libc::SIGCONT {
             self.forget(process, &STOPS);
             self.end_stop(process);
+            for thread in threads.clone() {
+                self.notify_of_continuing(thread);
+            }
         }
         let target = if whole { process } else { task };
         if self.ignored(target, signal) {
@@ -131,8 +137,11 @@ impl World<'_> {
             true => &mut self.processes[process].pending,
             false => &mut self.tasks[task].pending,
         };
-        // Of a standard signal one is kept.
-        pending.entry(signal).or_insert(info);
+        // Of a standard signal one is kept, and a second wakes nobody.
+        if pending.contains_key(&signal) {
+            return true;
+        }
+        pending.insert(signal, info);
         let candidates = if whole { threads.clone() } else { vec![task] };
         let Some(chosen) = candidates.into_iter().find(|one| self.wants(*one, signal)) else {
             return true;
@@ -240,29 +249,35 @@ impl World<'_> {
 
     fn dequeue(&mut self, task: TaskId) -> Option<(i32, Info)> {
         let blocked = self.tasks[task].blocked;
+        if let Some((signal, info)) = self.tasks[task].passed.take() {
+            if blocked & bit(signal) == 0 {
+                return Some((signal, info));
+            }
+            // It is queued again (ptrace_signal).
+            self.tasks[task].pending.entry(signal).or_insert(info);
+        }
         let open = |signal: &&i32| blocked & bit(**signal) == 0;
-        let own: Vec<i32> = self.tasks[task].pending.keys().filter(open).copied().collect();
-        let chosen = own.iter().find(|signal| FIRST.contains(signal)).or(own.first()).copied();
-        if let Some(signal) = chosen {
+        let next = |pending: &BTreeMap<i32, Info>| {
+            let first = pending.keys().filter(open).find(|signal| FIRST.contains(signal));
+            first.or(pending.keys().find(open)).copied()
+        };
+        if let Some(signal) = next(&self.tasks[task].pending) {
             return self.tasks[task].pending.remove_entry(&signal);
         }
-        let shared = self.process_ref(task).pending.keys().find(open).copied()?;
+        let shared = next(&self.process_ref(task).pending)?;
         self.process(task).pending.remove_entry(&shared)
     }
 
     /// On the way to user mode with a result (`exit_to_user_mode_loop`).
     /// Whether something happened that others can notice.
     pub fn deliver(&mut self, task: TaskId, mut result: Option<i64>) -> bool {
-        // Handlers that are to run, in the order in which their frames are
-        // made; and whether the call is made again after them.
-        let mut frames: Vec<(i32, Info)> = Vec::new();
-        let mut again = false;
-        let entered = self.tasks[task].blocked;
-        let disturbed = self.disturbed(task);
-        if !disturbed {
+        if !self.disturbed(task) {
             self.finish(task, result);
             return false;
         }
+        let blocked = self.tasks[task].blocked;
+        let mut delivery = std::mem::take(&mut self.tasks[task].delivery);
+        let entered = *delivery.entered.get_or_insert(blocked);
         let mut noticed = false;
         loop {
             let process = self.tasks[task].process;
@@ -272,19 +287,23 @@ impl World<'_> {
                 self.thread_ends(task, ending);
                 return true;
             }
-            if frames.is_empty() && self.halt(task, result) {
+            // What a tracer has passed on comes before anything else
+            // (ptrace_signal).
+            let passed = self.tasks[task].passed.is_some();
+            if !passed && self.halt(task, result) {
+                self.tasks[task].delivery = delivery;
                 return true;
             }
             let Some((signal, info)) = self.dequeue(task) else {
                 // The newest frame runs first.
-                while let Some((signal, info)) = frames.pop() {
+                while let Some((signal, info)) = delivery.frames.pop() {
                     let chosen = self.run_handler(task, signal, info);
                     noticed = true;
                     if self.tasks[task].killed {
                         break;
                     }
-                    if let (Some(chosen), true) = (chosen, frames.is_empty()) {
-                        if again {
+                    if let (Some(chosen), true) = (chosen, delivery.frames.is_empty()) {
+                        if delivery.again {
                             self.leave_off("a handler changes the number of a restarted call");
                         }
                         result = Some(chosen);
@@ -297,13 +316,10 @@ impl World<'_> {
                 }
                 break;
             };
-            if self.tasks[task].traced.is_some() && !info.forced && !info.passed {
-                if !frames.is_empty() {
-                    self.leave_off("a traced task gets two signals at once");
-                    return true;
-                }
+            if self.tasks[task].traced.is_some() && !info.forced && !passed {
                 let stop = Stop::Signal(signal, info);
                 self.stop_for_tracer(task, stop, Todo::Deliver(result));
+                self.tasks[task].delivery = delivery;
                 return true;
             }
             match self.disposition(task, signal) {
@@ -312,10 +328,10 @@ impl World<'_> {
                 }
                 Disposition::Ignore => {}
                 Disposition::Handler { flags, .. } => {
-                    if frames.is_empty() && !again {
-                        (again, result) = after_handler(result, flags);
+                    if delivery.frames.is_empty() && !delivery.again {
+                        (delivery.again, result) = after_handler(result, flags);
                     }
-                    frames.push((signal, info));
+                    delivery.frames.push((signal, info));
                     let flags = flags as i32;
                     if flags & libc::SA_NODEFER == 0 {
                         self.tasks[task].blocked |= bit(signal);
@@ -341,12 +357,11 @@ impl World<'_> {
             }
         }
         self.tasks[task].signalled = false;
-        if again {
+        if delivery.again {
             self.restart(task, result.unwrap_or(ERESTARTSYS));
-        } else if disturbed
-            && let Some(
-                code @ (ERESTARTSYS | ERESTARTNOINTR | ERESTARTNOHAND | ERESTART_RESTARTBLOCK),
-            ) = result
+        } else if let Some(
+            code @ (ERESTARTSYS | ERESTARTNOINTR | ERESTARTNOHAND | ERESTART_RESTARTBLOCK),
+        ) = result
         {
             self.restart(task, code);
         } else {
@@ -361,9 +376,16 @@ impl World<'_> {
         let then = Todo::Deliver(result);
         if self.take_trap(task) {
             self.stop_for_tracer(task, Stop::Event, then);
+        } else if self.process_ref(task).stopped && self.tasks[task].traced.is_some() {
+            self.leave_off("a traced task takes part in the stop of its process");
         } else if self.process_ref(task).stopped {
             self.tasks[task].signalled = true;
             self.tasks[task].state = State::Stopped(then);
+            let process = self.tasks[task].process;
+            let halted = |thread: TaskId| matches!(self.tasks[thread].state, State::Stopped(_));
+            if self.live_threads(process).all(halted) {
+                self.tell_parent_of_stop(process, libc::CLD_STOPPED);
+            }
         } else if self.tasks[task].frozen {
             self.sleep(task, Wait::Thaw(result));
         } else {
@@ -375,6 +397,9 @@ impl World<'_> {
     /// Runs a handler; what it makes of the interrupted call's result.
     fn run_handler(&mut self, task: TaskId, signal: i32, info: Info) -> Option<i64> {
         let set = self.process_ref(task).dispositions.get(&signal).copied();
+        if self.tasks[task].traced.as_ref().is_some_and(|traced| traced.calls) {
+            self.leave_off("a tracer sees a handler return");
+        }
         let (flags, chosen) = match set {
             Some(Disposition::Handler { flags, result }) => (flags, result),
             _ => (0, None),
@@ -413,8 +438,13 @@ impl World<'_> {
 
     /// Ends a job-control stop of a process.
     fn end_stop(&mut self, process: TaskId) {
-        self.processes[process].stopped = false;
         let threads: Vec<TaskId> = self.live_threads(process).collect();
+        if std::mem::take(&mut self.processes[process].stopped) {
+            let halted = |thread: &TaskId| matches!(self.tasks[*thread].state, State::Stopped(_));
+            let complete = threads.iter().all(halted);
+            let code = if complete { libc::CLD_CONTINUED } else { libc::CLD_STOPPED };
+            self.tell_parent_of_stop(process, code);
+        }
         for thread in threads {
             if let State::Stopped(then) = &self.tasks[thread].state {
                 let then = *then;

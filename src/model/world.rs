@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::Setting;
 use crate::abi::{SeccompData, SockFilter};
-use crate::scenario::{Disposition, Namespace, Origin, Policy, SlotId};
+use crate::scenario::{Disposition, SlotId};
 use crate::trace::{Outcome, TrappedCall};
 
 /// A task, by its place among the scenario's actors; a process is named by
@@ -96,6 +96,10 @@ pub(super) struct Task {
     pub no_new_privs: bool,
     pub blocked: u64,
     pub pending: BTreeMap<i32, Info>,
+    /// The signal that its tracer has passed on.
+    pub passed: Option<(i32, Info)>,
+    /// How far it is with its signals, where a stop has come between.
+    pub delivery: Delivery,
     /// Whether it has to look for signals before it goes back to user mode.
     pub signalled: bool,
     /// Whether it must die.
@@ -110,6 +114,17 @@ pub(super) struct Task {
     pub cpu: Option<u32>,
     pub fifo: bool,
     pub traced: Option<super::ptrace::Traced>,
+}
+
+/// Signals on their way to handlers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Delivery {
+    /// Handlers that are to run, in the order in which their frames are made.
+    pub frames: Vec<(i32, Info)>,
+    /// Whether the call is made again after them.
+    pub again: bool,
+    /// The signal mask before them.
+    pub entered: Option<u64>,
 }
 
 /// What a task does for the harness between turns.
@@ -226,8 +241,6 @@ pub(super) struct Info {
     pub call: Option<Box<TrappedCall>>,
     /// Whether neither blocking nor ignoring helps.
     pub forced: bool,
-    /// Whether a tracer has passed it on.
-    pub passed: bool,
 }
 
 /// What threads share.
@@ -369,87 +382,10 @@ pub(super) enum Rest {
     Gone,
 }
 
-/// RLIMIT_NOFILE as actors find it: more than any scenario uses.
-const MOST_DESCRIPTORS: u64 = 1024;
 /// The number of an actor's thread id, as it sees itself.
 const FIRST_TID: i64 = 1000;
 
-impl<'s> World<'s> {
-    /// The stage before the first act.
-    pub fn new(setting: &'s Setting<'s>) -> Self {
-        let schedule = setting.schedule;
-        let actors = schedule.actors.len();
-        let null = OpenFile { kind: FileKind::Null, flags: Some(0x8002) };
-        let mut world = World {
-            setting: Fixed(setting),
-            tasks: Vec::with_capacity(actors),
-            processes: Vec::with_capacity(actors),
-            filters: Vec::new(),
-            files: vec![null],
-            paths: BTreeMap::new(),
-            bound: BTreeMap::new(),
-            received: BTreeMap::new(),
-            first_ids: BTreeMap::new(),
-            passed: VecDeque::new(),
-            news: vec![Vec::new(); actors],
-            to_direct: VecDeque::new(),
-            directed: Vec::new(),
-            rests: vec![None; actors],
-            told_blocked: vec![None; actors],
-            beyond: None,
-            others: Vec::new(),
-        };
-        for (index, actor) in schedule.actors.iter().enumerate() {
-            let own = |namespace| actor.namespaces.contains(&namespace);
-            let stripped = actor.user.is_some() || actor.no_capabilities;
-            let root = setting.root && !stripped && !own(Namespace::User);
-            let start = actor.origin == Origin::Start;
-            world.tasks.push(Task {
-                process: schedule.process_of(crate::scenario::ActorId(index)).0,
-                state: if start { State::Asleep(Wait::Turn) } else { State::Unborn },
-                at: 0,
-                until: 0,
-                control: start.then_some(Control::Listen),
-                call: Call::default(),
-                filter: None,
-                strict: false,
-                no_new_privs: false,
-                blocked: 0,
-                pending: BTreeMap::new(),
-                signalled: false,
-                killed: false,
-                frozen: false,
-                added: None,
-                capable: root || own(Namespace::User) && !stripped,
-                root,
-                cpu: actor.cpu,
-                fifo: actor.policy == Some(Policy::Fifo),
-                traced: None,
-            });
-            let standard = Descriptor { file: 0, close_on_exec: false };
-            world.processes.push(Process {
-                descriptors: (0..3).map(|number| (number, standard)).collect(),
-                most_descriptors: MOST_DESCRIPTORS,
-                dispositions: BTreeMap::new(),
-                pending: BTreeMap::new(),
-                memory: BTreeMap::new(),
-                mapped: BTreeSet::new(),
-                smudged: BTreeSet::new(),
-                image: 0,
-                bound: BTreeMap::new(),
-                parent: None,
-                ending: None,
-                first_ended: None,
-                reaped: false,
-                stopped: false,
-                namespaces: if own(Namespace::Pid) { vec![index] } else { Vec::new() },
-                dumpable: true,
-                pages: BTreeMap::new(),
-            });
-        }
-        world
-    }
-
+impl World<'_> {
     /// Whether a fact of the profile holds.
     pub fn fact(&self, id: &str) -> bool {
         debug_assert!(crate::profile::fact(id).is_some(), "{id} is no fact");
@@ -497,7 +433,7 @@ impl<'s> World<'s> {
     }
 
     /// Also considers the world that `change` makes of this one.
-    pub fn or(&mut self, change: impl FnOnce(&mut World<'s>)) {
+    pub fn or(&mut self, change: impl FnOnce(&mut Self)) {
         let others = std::mem::take(&mut self.others);
         let mut other = self.clone();
         change(&mut other);

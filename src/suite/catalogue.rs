@@ -23,6 +23,8 @@ pub(super) fn built_in_source(id: &str) -> Option<&'static str> {
 /// Folders of `scenarios/` that hold no scenarios.
 const CLAIMS: &str = "claims";
 const TRACES: &str = "traces";
+/// What exploring and fuzzing found on this machine: nobody's behaviour yet.
+const FOUND: &str = "found";
 
 /// A file with one scenario or several.
 #[derive(Clone, Debug)]
@@ -120,6 +122,7 @@ impl Catalogue {
             match path.split_once('/') {
                 Some((CLAIMS, _)) => catalogue.documents.push(claim::parse(&path, text)?),
                 Some((TRACES, rest)) => stored.extend(StoredTrace::of_file(rest, text)),
+                Some((FOUND, _)) => {}
                 _ => {
                     if let Some(id) = path.strip_suffix(".toml") {
                         catalogue.files.push(SourceFile {

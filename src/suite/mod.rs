@@ -1,5 +1,7 @@
-//! The catalogue of scenarios, a run of it, and the record of a run.
+//! The catalogue of scenarios, runs of it, their records, and what differs
+//! between them.
 
+mod bisect;
 mod catalogue;
 mod diff;
 mod kernel;
@@ -11,6 +13,7 @@ mod steps;
 mod store;
 mod ways;
 
+pub use bisect::{Answer, Found, Question, Subject, search, steady_traces};
 pub use catalogue::{Case, Catalogue, CatalogueError, Selection, SourceFile};
 pub use diff::{Change, Pairs, diff, pairs};
 pub use kernel::Kernel;
@@ -20,6 +23,6 @@ pub use matrix::{
 pub use probe::{Probed, Undecided, probe};
 pub use record::{CaseRecord, ClaimRecord, RecordError, RunRecord};
 pub use run::{CaseResult, Collected, Plan, RACE_RUNS, SuiteResult, claims_about, jobs, run};
-pub use steps::ChangedStep;
+pub use steps::{ChangedStep, changed_steps};
 pub use store::{StoreError, new_folder, read_record, read_records, write_record};
 pub use ways::{Way, differences};

@@ -205,7 +205,7 @@ impl SuiteResult<'_> {
 }
 
 /// Holds a trace against what is stored and against the model.
-fn verdict(case: &Case<'_>, trace: &Trace, profile: &Profile, root: bool) -> Verdict {
+pub(super) fn verdict(case: &Case<'_>, trace: &Trace, profile: &Profile, root: bool) -> Verdict {
     let scenario = &case.scenario;
     let stored = judge(&scenario.id, trace, &scenario.facts, profile, &case.file.stored);
     if !matches!(stored, Verdict::Conforms | Verdict::Unjudged(_)) {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::trace::Trace;
+use crate::trace::{Event, Trace};
 
 /// One of the traces of a case that races.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,17 +33,23 @@ pub fn differences(ways: &[Way]) -> Vec<String> {
         .collect()
 }
 
-/// Each act and what came of it, and what came to an actor besides.
+/// Each act, what came of it, and what came to its actor afterwards.
 fn outcomes(trace: &Trace) -> Vec<(String, String)> {
-    let mut told: Vec<(Option<usize>, String, String)> = Vec::new();
+    let mut told: Vec<(&Event, String)> = Vec::new();
     for event in &trace.events {
-        let actor = event.actor.as_ref().map_or(String::new(), |actor| format!("{actor}: "));
-        let key = format!("{actor}{}", event.text).trim_end().to_owned();
         let outcome = event.outcome.to_string();
-        match told.iter_mut().find(|(act, known, _)| *act == event.act && *known == key) {
-            Some((_, _, value)) => *value = format!("{value}, {outcome}"),
-            None => told.push((event.act, key, outcome)),
+        // What comes to an actor between acts belongs to the one before.
+        let known = told.iter_mut().rfind(|(known, _)| {
+            known.actor == event.actor && (event.act.is_none() || event.act == known.act)
+        });
+        match known {
+            Some((_, outcomes)) => *outcomes = format!("{outcomes}, {outcome}"),
+            None => told.push((event, outcome)),
         }
     }
-    told.into_iter().map(|(_, key, value)| (key, value)).collect()
+    let key = |event: &Event| match &event.actor {
+        Some(actor) => format!("{actor}: {}", event.text).trim_end().to_owned(),
+        None => event.text.clone(),
+    };
+    told.into_iter().map(|(event, outcomes)| (key(event), outcomes)).collect()
 }

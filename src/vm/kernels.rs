@@ -39,6 +39,17 @@ pub enum KernelsError {
         /// What it complained of.
         stderr: String,
     },
+    /// The archive cannot be read.
+    #[error("the Debian archive cannot be read; see --mirror, or this machine's apt sources:\n{0}")]
+    Archive(String),
+    /// A file is no package, or a damaged one.
+    #[error("{path}: no Debian package, or a damaged one: {why}")]
+    Package {
+        /// The file.
+        path: PathBuf,
+        /// What dpkg or tar said.
+        why: String,
+    },
     /// apt knows no Debian archive.
     #[error("this machine's apt configuration names no Debian archive; use --mirror")]
     NoArchive,
@@ -205,7 +216,12 @@ impl Archive {
             return Ok(names.lines().map(str::to_owned).collect());
         }
         fs::write(&list, sources).map_err(|error| KernelsError::Cache { path: list, error })?;
-        output(self.apt("apt-get")?.args(["update", "-q", "--error-on=any"]), "apt-get")?;
+        let mut update = self.apt("apt-get")?;
+        update.args(["update", "-q", "--error-on=any"]);
+        output(&mut update, "apt-get").map_err(|error| match error {
+            KernelsError::Failed { stderr, .. } => KernelsError::Archive(stderr),
+            other => other,
+        })?;
         let names = self.names()?;
         fs::write(&stamp, names.join("\n") + "\n")
             .map_err(|error| KernelsError::Cache { path: stamp, error })?;
@@ -219,8 +235,21 @@ impl Archive {
         }
         if path.extension().is_some_and(|extension| extension == "deb") {
             let image = self.cache.join("kernels").join(name.trim_end_matches(".deb"));
-            self.extract(path, &image)?
-                .map_or_else(|| Err(KernelsError::NoImage(path.display().to_string())), Ok)
+            let none = || {
+                KernelsError::NoImage(format!(
+                    "{} has none; newer packages have it in {BINARY}…",
+                    path.display()
+                ))
+            };
+            let found = self.extract(path, &image).map_err(|error| match error {
+                KernelsError::Failed { stderr, .. } => {
+                    let first = stderr.lines().next().unwrap_or_default();
+                    let why = first.trim_start_matches("dpkg-deb: error: ").to_owned();
+                    KernelsError::Package { path: path.to_owned(), why }
+                }
+                other => other,
+            });
+            found?.ok_or_else(none)
         } else {
             Ok(KernelImage { name, path: path.to_owned() })
         }

@@ -137,6 +137,7 @@ pub fn run(
         };
         // A later boot that goes well does not undo what an earlier one told.
         trouble = match (trouble, told) {
+            (Some(before), Some(now)) if before.ends_with(&now) => Some(before),
             (Some(before), Some(now)) => Some(format!("{before}\n{now}")),
             (before, now) => before.or(now),
         };

@@ -127,6 +127,11 @@ impl Guest {
             let _ = stderr.read_to_string(&mut complaint);
             told.push_str(complaint.trim_end());
         }
+        if told.is_empty() {
+            told.push_str(
+                "nothing on its console: the image may be cut off, or for another machine",
+            );
+        }
         told
     }
 

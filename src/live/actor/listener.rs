@@ -37,7 +37,7 @@ impl Player {
                     newfd_flags: self.value(newfd_flags) as u32,
                 };
                 // A structure of a later kernel: known fields, then a tail.
-                let longer = [0u64; 64];
+                let longer = [0u64; 0x1000 / 8];
                 poke(desk(self.me.0), longer);
                 poke(desk(self.me.0) + 24, self.value(tail) as u8);
                 let address = self.put(request, place);
