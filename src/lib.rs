@@ -16,6 +16,7 @@ pub mod cli;
 pub mod demo;
 pub mod explore;
 pub mod filter;
+pub mod fuzz;
 pub mod generate;
 pub mod live;
 pub mod model;

@@ -19,6 +19,10 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("suite", &["claim", "live", "model", "profile", "scenario", "trace", "verdict"]),
     ("report", &["claim", "profile", "suite", "trace", "verdict"]),
     ("explore", &["generate", "live", "model", "profile", "scenario", "trace"]),
+    (
+        "fuzz",
+        &["abi", "bpf", "explore", "generate", "live", "model", "profile", "scenario", "suite"],
+    ),
     ("vm", &["live", "suite"]),
     ("demo", &["abi", "filter"]),
     (

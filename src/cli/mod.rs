@@ -141,12 +141,11 @@ pub fn main() -> ExitCode {
     if crate::vm::is_init() {
         return crate::vm::init_main();
     }
-    match typed.get(1).map(String::as_str) {
-        Some(crate::vm::GUEST_COMMAND) => return crate::vm::guest_main(),
-        Some(live::WORKER_COMMAND) => return live::worker_main(&typed[2..]),
-        Some(live::ACTOR_COMMAND) => return live::actor_main(&typed[2..]),
-        Some(live::END_COMMAND) => return live::end_main(&typed[2..]),
-        _ => {}
+    if typed.get(1).is_some_and(|word| word == crate::vm::GUEST_COMMAND) {
+        return crate::vm::guest_main();
+    }
+    if let Some(code) = live::hidden_main(&typed) {
+        return code;
     }
     let arguments = Arguments::try_parse().unwrap_or_else(|error| {
         let _ = error.print();

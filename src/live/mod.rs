@@ -13,6 +13,8 @@ mod freezer;
 #[allow(unsafe_code)]
 mod hold;
 mod observe;
+#[allow(unsafe_code)]
+pub mod oracle;
 mod pool;
 mod probe;
 #[allow(unsafe_code)]
@@ -24,16 +26,29 @@ mod watch;
 mod worker;
 
 use std::io;
+use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::trace::Trace;
 
-pub use end::{END_COMMAND, end_main};
+use end::{END_COMMAND, end_main};
 pub use pool::{Job, LONGEST_RUN, Pool, PoolError, Runner};
 pub use probe::missing;
-pub use worker::{ACTOR_COMMAND, WORKER_COMMAND, actor_main, worker_main};
+use worker::{ACTOR_COMMAND, WORKER_COMMAND, actor_main, worker_main};
+
+/// What a process of the live world does, by the words that it was started
+/// with; `None` where it is none. For an executable's begin: a process of the
+/// live world starts no thread.
+pub fn hidden_main(typed: &[String]) -> Option<ExitCode> {
+    match typed.get(1)?.as_str() {
+        WORKER_COMMAND => Some(worker_main(&typed[2..])),
+        ACTOR_COMMAND => Some(actor_main(&typed[2..])),
+        END_COMMAND => Some(end_main(&typed[2..])),
+        _ => None,
+    }
+}
 
 /// What came of running one scenario once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -111,7 +111,7 @@ impl Pool {
             for _ in 0..self.size {
                 let (sender, next, work) = (sender.clone(), &next, &work);
                 scope.spawn(move || {
-                    let mut runner = Runner { pool: self, idle: None };
+                    let mut runner = self.runner();
                     while let Some(item) = next() {
                         // A receiver that is gone has failed already.
                         if sender.send(work(item, &mut runner)).is_err() {
@@ -123,6 +123,12 @@ impl Pool {
             drop(sender);
             results.into_iter().try_for_each(|result| result.map(&mut tell))
         })
+    }
+
+    /// A runner by itself; its worker starts with its first job.
+    #[must_use]
+    pub fn runner(&self) -> Runner<'_> {
+        Runner { pool: self, idle: None }
     }
 
     fn start(&self) -> Result<Worker, PoolError> {

@@ -1,5 +1,6 @@
 //! Descriptors, what is ready on them, and memory.
 
+use super::rules;
 use super::step::{ERESTART_RESTARTBLOCK, ERESTARTNOHAND, error};
 use super::world::{
     Addition, Descriptor, Extra, FileId, FileKind, FilterId, OpenFile, State, TaskId, Todo, Wait,
@@ -60,16 +61,12 @@ impl World<'_> {
     /// receive_fd and receive_fd_replace, in the target of an ADDFD.
     pub fn put_descriptor(&mut self, task: TaskId, addition: &Addition) -> i64 {
         let &Addition { file, number, close_on_exec, .. } = addition;
-        let Some(number) = number else {
-            return self.duplicate(task, file, 0, close_on_exec);
+        let most = self.process_ref(task).most_descriptors;
+        let number = match rules::addfd_place(self.setting.0.profile, number, most) {
+            Ok(Some(number)) => number,
+            Ok(None) => return self.duplicate(task, file, 0, close_on_exec),
+            Err(number) => return error(number),
         };
-        // A negative number was taken for none.
-        if number >= 1 << 31 && !self.fact("addfd-rejects-huge-fd") {
-            return self.duplicate(task, file, 0, close_on_exec);
-        }
-        if u64::from(number) >= self.process_ref(task).most_descriptors {
-            return error(libc::EBADF);
-        }
         self.replace(task, number as i32, Descriptor { file, close_on_exec });
         i64::from(number)
     }

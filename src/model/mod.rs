@@ -26,6 +26,7 @@ mod notify;
 mod outcome;
 mod process;
 mod ptrace;
+pub mod rules;
 mod seccomp;
 mod signal;
 mod stage;

@@ -1,17 +1,12 @@
 //! The notification mechanism: `seccomp_do_user_notification` and the ioctls
 //! of a listener.
 
+use super::rules::{self, SEND, SETFD};
 use super::step::{ERESTARTSYS, error};
 use super::world::{
     Addition, Extra, FileKind, FilterId, Notification, Phase, Received, State, TaskId, Todo, Wait,
     World,
 };
-
-const CONTINUE: u32 = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
-const SETFD: u32 = libc::SECCOMP_ADDFD_FLAG_SETFD as u32;
-const SEND: u32 = libc::SECCOMP_ADDFD_FLAG_SEND as u32;
-const ADDFD_SIZE: usize = 24;
-const PAGE: usize = 4096;
 
 /// What SEND passes.
 #[derive(Clone, Copy)]
@@ -127,12 +122,11 @@ impl World<'_> {
         if known.state == Phase::Replied {
             let (val, number, flags) = (known.val, known.error, known.flags);
             self.withdraw(task, &Wait::Reply { filter, id, killable: false });
-            if flags & CONTINUE != 0 {
-                return self.ready(task, Todo::Execute);
-            }
-            // syscall_set_return_value: `error ?: val`.
-            let result = if number == 0 { val } else { i64::from(number) };
-            return self.ready(task, Todo::Leave(Some(result)));
+            let todo = match rules::response_returns(val, number, flags) {
+                Some(result) => Todo::Leave(Some(result)),
+                None => Todo::Execute,
+            };
+            return self.ready(task, todo);
         }
         let killable = self.sleeps_killable(filter, id);
         self.wait_for_reply(task, filter, id, killable);
@@ -268,11 +262,8 @@ impl World<'_> {
     /// SEND.
     pub fn send(&mut self, filter: FilterId, response: Response) -> i64 {
         let Response { id, val, error: number, flags } = response;
-        if flags & !CONTINUE != 0 || flags & CONTINUE != 0 && !self.fact("send-continue") {
-            return error(libc::EINVAL);
-        }
-        if flags & CONTINUE != 0 && (number != 0 || val != 0) {
-            return error(libc::EINVAL);
+        if let Some(refused) = rules::response_refused(self.setting.0.profile, val, number, flags) {
+            return error(refused);
         }
         let Some(known) = self.notification(filter, id) else { return error(libc::ENOENT) };
         if known.state != Phase::Sent {
@@ -324,18 +315,9 @@ impl World<'_> {
         tail: bool,
     ) -> Result<(), i32> {
         let AddfdRequest { id, flags, srcfd, newfd, newfd_flags } = request;
-        if !self.fact("addfd") || !(ADDFD_SIZE..PAGE).contains(&size) {
-            return Err(libc::EINVAL);
-        }
-        if tail && size > ADDFD_SIZE {
-            return Err(libc::E2BIG);
-        }
-        let send = if self.fact("addfd-send") { SEND } else { 0 };
-        if newfd_flags & !(libc::O_CLOEXEC as u32) != 0
-            || flags & !(SETFD | send) != 0
-            || newfd != 0 && flags & SETFD == 0
-        {
-            return Err(libc::EINVAL);
+        let (passed, fields) = ((size, tail), (flags, newfd, newfd_flags));
+        if let Some(number) = rules::addfd_refused(self.setting.0.profile, passed, fields) {
+            return Err(number);
         }
         let file = self.file(task, srcfd as i32).ok_or(libc::EBADF)?;
         if self.files[file].kind == FileKind::Path {
@@ -413,9 +395,10 @@ impl World<'_> {
     /// the call fails with ENOSYS.
     fn end_of_detached(&mut self, task: TaskId, replied: Option<(i64, i32, u32)>) {
         let todo = match replied {
-            Some((_, _, flags)) if flags & CONTINUE != 0 => Todo::Execute,
-            Some((val, 0, _)) => Todo::Leave(Some(val)),
-            Some((_, number, _)) => Todo::Leave(Some(i64::from(number))),
+            Some((val, number, flags)) => match rules::response_returns(val, number, flags) {
+                Some(result) => Todo::Leave(Some(result)),
+                None => Todo::Execute,
+            },
             None => Todo::Leave(Some(error(libc::ENOSYS))),
         };
         if matches!(

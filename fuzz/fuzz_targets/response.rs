@@ -1,0 +1,3 @@
+#![no_main]
+
+unotify_lab_fuzz::target!(Response);

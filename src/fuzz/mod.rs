@@ -1,0 +1,163 @@
+//! What fuzzers call: each [`Target`] makes a case of any bytes, and holds the
+//! kernel, or a reader of ours, against what is known of it.
+//!
+//! libFuzzer's targets (`fuzz/`) are a few lines around these, and plain tests
+//! run the same over their seeds and over made-up cases.
+
+mod filters;
+mod listener;
+mod texts;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+
+use crate::explore::{Judgement, Plan, Reached};
+use crate::generate::from_bytes;
+use crate::live::{Pool, Runner};
+use crate::profile::Profile;
+use crate::scenario::Scenario;
+use crate::suite::Kernel;
+
+/// Something that can be fuzzed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The kernel takes a program if and only if the rules do.
+    BpfValidate,
+    /// The kernel's action and data for a program's calls are those of its
+    /// evaluation.
+    BpfEval,
+    /// The same for several filters.
+    StackEval,
+    /// The errno of SEND, and what the target then sees, are the model's.
+    Response,
+    /// The same for ADDFD.
+    Addfd,
+    /// The model allows the trace of a scenario.
+    Conversation,
+    /// The reader of scenarios takes any text, and what is printed reads back
+    /// as the same.
+    ScenarioText,
+    /// The same for stored results.
+    RunRecord,
+}
+
+impl Target {
+    /// All of them.
+    pub const ALL: [Target; 8] = [
+        Target::BpfValidate,
+        Target::BpfEval,
+        Target::StackEval,
+        Target::Response,
+        Target::Addfd,
+        Target::Conversation,
+        Target::ScenarioText,
+        Target::RunRecord,
+    ];
+
+    /// The name of its file in `fuzz/fuzz_targets/`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Target::BpfValidate => "bpf_validate",
+            Target::BpfEval => "bpf_eval",
+            Target::StackEval => "stack_eval",
+            Target::Response => "response",
+            Target::Addfd => "addfd",
+            Target::Conversation => "conversation",
+            Target::ScenarioText => "scenario_text",
+            Target::RunRecord => "run_record",
+        }
+    }
+
+    /// Makes ready for cases. Workers are `executable` started again; `None`
+    /// for the executable that runs now, which must call
+    /// [`hidden_main`](crate::live::hidden_main) at its start.
+    ///
+    /// # Errors
+    ///
+    /// What is missing here.
+    pub fn start(self, executable: Option<&Path>) -> Result<Box<dyn Oracle>, String> {
+        Ok(match self {
+            Target::BpfValidate => Box::new(filters::Validate::new()?),
+            Target::BpfEval => Box::new(filters::Eval::new()?),
+            Target::StackEval => Box::new(filters::StackEval::new()?),
+            Target::Response => Box::new(listener::Responses::new(profile()?)?),
+            Target::Addfd => Box::new(listener::Additions::new(profile()?)?),
+            Target::Conversation => Box::new(Conversation::new(executable)?),
+            Target::ScenarioText => Box::new(texts::ScenarioText),
+            Target::RunRecord => Box::new(texts::RecordText),
+        })
+    }
+}
+
+/// Judges cases.
+pub trait Oracle {
+    /// Runs the case that bytes stand for. `seen` is told a number for each
+    /// kind of thing that it came to, so that a new kind counts as progress.
+    ///
+    /// # Errors
+    ///
+    /// A divergence: the case as text, what was seen, and what is foreseen.
+    fn check(&mut self, bytes: &[u8], seen: &mut dyn FnMut(u64)) -> Result<(), String>;
+}
+
+/// The number of a kind of thing.
+fn kind(of: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The facts of the running kernel.
+fn profile() -> Result<Profile, String> {
+    let kernel = Kernel::running().map_err(|error| error.to_string())?;
+    let release =
+        kernel.upstream().ok_or_else(|| format!("which release is {}?", kernel.release))?;
+    Ok(Profile::of(release))
+}
+
+/// Whole scenarios, in both worlds.
+struct Conversation {
+    plan: Plan,
+    runner: Runner<'static>,
+}
+
+impl Conversation {
+    fn new(executable: Option<&Path>) -> Result<Self, String> {
+        let pool = Pool::new(1, executable).map_err(|error| error.to_string())?;
+        let plan = Plan {
+            seed: 0,
+            first: 0,
+            cases: None,
+            time: None,
+            profile: profile()?,
+            root: nix::unistd::geteuid().is_root(),
+        };
+        // A process has few of these, and each lasts as long as it does.
+        let pool: &'static Pool = Box::leak(Box::new(pool));
+        Ok(Self { plan, runner: pool.runner() })
+    }
+}
+
+impl Oracle for Conversation {
+    fn check(&mut self, bytes: &[u8], seen: &mut dyn FnMut(u64)) -> Result<(), String> {
+        let mut scenario: Scenario = from_bytes(bytes);
+        scenario.id = "found/case".to_owned();
+        scenario.summary = "Found by fuzzing".to_owned();
+        let ran = self.plan.run(0, scenario, &mut self.runner);
+        let (ran, schedule) = ran.map_err(|error| error.to_string())?;
+        for reached in Reached::of(&schedule, &ran.trace) {
+            seen(kind(reached));
+        }
+        match ran.judgement {
+            Judgement::Refused(why) => {
+                let seen = why.seen.as_deref().unwrap_or("nothing more");
+                let allowed = why.allowed.join("\n");
+                let (scenario, trace) = (ran.scenario, ran.trace);
+                Err(format!("{scenario}\n{trace}\nseen:    {seen}\nallowed: {allowed}"))
+            }
+            Judgement::Trouble(why) => Err(format!("{}\nno result: {why}", ran.scenario)),
+            Judgement::Allowed | Judgement::Beyond(_) | Judgement::Skipped => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Tasks that cost little: each shares this process's memory, keeps clear of
+//! libc and of thread-local storage, and tells what it saw in a block of
+//! memory of its own, whose upper end is its stack.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::arch::global_asm;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+
+use crate::abi::{SockFilter, SockFprog, clone_thread, raw_syscall, signal_return_address};
+
+/// Size and alignment of a block: a task finds its own from its stack pointer.
+pub(super) const BLOCK: usize = 1 << 16;
+
+// A call that a signal handler can leave without sigreturn(2), which the filter
+// under test may forbid.
+global_asm!(
+    ".pushsection .text.unotify_oracle, \"ax\"",
+    ".global unotify_oracle_call",
+    ".type unotify_oracle_call, @function",
+    "unotify_oracle_call:", // (number, &[args; 6], &saved, int80) -> raw
+    "push rbx",
+    "push rbp",
+    "push r12",
+    "push r13",
+    "push r14",
+    "push r15",
+    "mov [rdx], rsp",
+    "test rcx, rcx",
+    "jnz 2f",
+    "call unotify_traced_syscall",
+    "jmp 3f",
+    "2:",
+    "call unotify_traced_int80",
+    "3:",
+    "pop r15",
+    "pop r14",
+    "pop r13",
+    "pop r12",
+    "pop rbp",
+    "pop rbx",
+    "ret",
+    ".global unotify_oracle_leave",
+    ".type unotify_oracle_leave, @function",
+    "unotify_oracle_leave:", // (saved): returns 0 from the call
+    "mov rsp, rdi",
+    "xor eax, eax",
+    "jmp 3b",
+    // seccomp(2) at an address that is known.
+    ".global unotify_oracle_install",
+    ".type unotify_oracle_install, @function",
+    "unotify_oracle_install:", // (operation, flags, program) -> raw
+    "mov eax, 317",
+    "xor r10d, r10d",
+    "xor r8d, r8d",
+    "xor r9d, r9d",
+    "syscall",
+    ".global unotify_oracle_installed",
+    "unotify_oracle_installed:",
+    "ret",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    fn unotify_oracle_call(number: u64, args: *const u64, saved: *const AtomicU64, i: u64) -> i64;
+    fn unotify_oracle_leave(saved: u64) -> !;
+    fn unotify_oracle_install(operation: u64, flags: u64, program: *const SockFprog) -> i64;
+    static unotify_oracle_installed: u8;
+}
+
+/// What the call that installs a filter shows as `instruction_pointer`.
+pub(super) fn install_address() -> u64 {
+    &raw const unotify_oracle_installed as u64
+}
+
+/// What went on in a call, for the shared block.
+#[repr(C)]
+pub(super) struct Trap {
+    /// How many SIGSYS there were.
+    pub count: AtomicU32,
+    /// `si_errno`
+    pub errno: AtomicU32,
+    /// `si_syscall`
+    pub nr: AtomicU32,
+    /// `si_arch`
+    pub arch: AtomicU32,
+    saved: AtomicU64,
+}
+
+impl Trap {
+    /// Before a task begins.
+    pub fn reset(&self) {
+        self.count.store(0, Ordering::Relaxed);
+        self.saved.store(0, Ordering::Relaxed);
+    }
+
+    /// After a call that came back by itself: a SIGSYS from here on is none of
+    /// its.
+    fn left(&self) {
+        self.saved.store(0, Ordering::Relaxed);
+    }
+}
+
+/// A block of memory that holds a `T` and a stack.
+pub(super) struct Block<T>(NonNull<T>);
+
+impl<T> Block<T> {
+    /// A block that is all zeros, which must be a `T`: one of atomics and
+    /// numbers, that begins with a [`Trap`].
+    pub fn new() -> Self {
+        const { assert!(size_of::<T>() < BLOCK / 2) };
+        let layout = Layout::from_size_align(BLOCK, BLOCK).expect("it is a power of two");
+        // SAFETY: the layout is not empty.
+        let memory = unsafe { alloc_zeroed(layout) };
+        Self(NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout)))
+    }
+
+    pub fn stack_top(&self) -> u64 {
+        self.0.as_ptr() as u64 + BLOCK as u64
+    }
+
+    pub fn pointer(&self) -> *mut T {
+        self.0.as_ptr()
+    }
+
+    /// Starts a process that shares memory and descriptors with this one, and
+    /// runs `entry` with the block's address; its id, or an errno.
+    pub fn start(&self, flags: i32, entry: extern "C" fn(u64)) -> Result<i32, i32> {
+        // No signal tells of its end, so that nobody else waits for it by
+        // chance.
+        let flags = (libc::CLONE_VM | libc::CLONE_FILES | libc::CLONE_FS | flags) as u64;
+        // SAFETY: the block's upper half is a stack that no other task uses:
+        // callers have one task a block. Entries keep to bare system calls.
+        let made = unsafe { clone_thread(flags, self.stack_top(), entry, self.0.as_ptr() as u64) };
+        if made < 0 { Err(-made as i32) } else { Ok(made as i32) }
+    }
+}
+
+impl<T> Drop for Block<T> {
+    fn drop(&mut self) {
+        let layout = Layout::from_size_align(BLOCK, BLOCK).expect("it is a power of two");
+        // SAFETY: the memory is from the same layout; its task has ended.
+        unsafe { dealloc(self.0.as_ptr().cast(), layout) };
+    }
+}
+
+/// Waits for a task's end; the status of wait(2).
+pub(super) fn wait(pid: i32) -> i32 {
+    let mut status = 0;
+    // SAFETY: the status lives through the call.
+    while unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) } < 0 {
+        if std::io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
+            return 0;
+        }
+    }
+    status
+}
+
+/// Makes a call for a task's own ends.
+#[inline(always)]
+pub(super) fn own(number: i64, args: [u64; 6]) -> i64 {
+    // SAFETY: callers name calls that touch only what the task may touch.
+    unsafe { raw_syscall(number, args) }
+}
+
+/// Makes the call under test.
+#[inline(always)]
+pub(super) fn call(trap: &Trap, number: u64, args: &[u64; 6], int80: bool) -> i64 {
+    let saved = &raw const trap.saved;
+    // SAFETY: filters keep the call from being made, or it is a harmless one.
+    let raw = unsafe { unotify_oracle_call(number, args.as_ptr(), saved, int80.into()) };
+    trap.left();
+    raw
+}
+
+/// Installs a filter on the task.
+#[inline(always)]
+pub(super) fn install(program: &SockFprog, flags: u64) -> i64 {
+    let operation = libc::SECCOMP_SET_MODE_FILTER.into();
+    // SAFETY: the kernel reads a program that the parent keeps.
+    unsafe { unotify_oracle_install(operation, flags, program) }
+}
+
+/// The task's preparation: what a SIGSYS does, and that an undefined
+/// instruction ends it.
+pub(super) fn prepare() {
+    let flags = (libc::SA_SIGINFO | libc::SA_NODEFER | 0x0400_0000) as u64;
+    let action = [trapped as *const () as u64, flags, signal_return_address(), 0];
+    let default = [0_u64; 4];
+    for (signal, action) in [(libc::SIGSYS, &action), (libc::SIGILL, &default)] {
+        own(libc::SYS_rt_sigaction, [signal as u64, action.as_ptr() as u64, 0, 8, 0, 0]);
+    }
+    own(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS as u64, 1, 0, 0, 0, 0]);
+}
+
+/// Ends the task, whatever its filters say to exit(2).
+pub(super) fn end() -> ! {
+    own(libc::SYS_exit, [0; 6]);
+    // SAFETY: the task ends here.
+    unsafe { std::arch::asm!("ud2", options(noreturn)) }
+}
+
+/// SIGSYS: notes what the kernel tells, and leaves the call without
+/// sigreturn(2).
+extern "C" fn trapped(_: i32, info: *const u32, context: u64) {
+    let block = context & !(BLOCK as u64 - 1);
+    // SAFETY: the handler runs on the task's stack, in its block, which begins
+    // with a Trap.
+    let trap = unsafe { &*(block as *const Trap) };
+    // siginfo_t: si_signo, si_errno, si_code; then the address, the number and
+    // the architecture.
+    let word = |index: usize| {
+        // SAFETY: the kernel has filled in the whole structure.
+        unsafe { info.add(index).read() }
+    };
+    trap.errno.store(word(1), Ordering::Relaxed);
+    trap.nr.store(word(6), Ordering::Relaxed);
+    trap.arch.store(word(7), Ordering::Relaxed);
+    let count = trap.count.fetch_add(1, Ordering::Relaxed);
+    let saved = trap.saved.swap(0, Ordering::Relaxed);
+    if saved == 0 || count > 1 << 20 {
+        // Not in a call under test: the task cannot go on.
+        // SAFETY: the task ends here.
+        unsafe { std::arch::asm!("ud2", options(noreturn)) }
+    }
+    // SAFETY: the frame that was saved is below this one and still there.
+    unsafe { unotify_oracle_leave(saved) }
+}
+
+/// A program as seccomp(2) takes it; the caller keeps the instructions.
+pub(super) fn fprog(program: &[SockFilter]) -> SockFprog {
+    // One that is longer than the field can say is not a case.
+    SockFprog { len: program.len() as u16, filter: program.as_ptr() as u64 }
+}
+
+/// Numbers that tasks write and their parent reads.
+pub(super) fn get(number: &AtomicI64) -> i64 {
+    number.load(Ordering::Acquire)
+}
