@@ -21,7 +21,10 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("explore", &["generate", "live", "model", "profile", "scenario", "trace"]),
     (
         "fuzz",
-        &["abi", "bpf", "explore", "generate", "live", "model", "profile", "scenario", "suite"],
+        &[
+            "abi", "bpf", "explore", "filter", "generate", "live", "model", "profile", "scenario",
+            "suite",
+        ],
     ),
     ("vm", &["live", "suite"]),
     ("demo", &["abi", "filter"]),

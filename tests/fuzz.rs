@@ -25,12 +25,12 @@ fn seeds(target: Target) -> Vec<(String, Vec<u8>)> {
 }
 
 #[rstest]
-#[case(Target::BpfValidate, 3000, 20)]
+#[case(Target::BpfValidate, 3000, 100)]
 #[case(Target::BpfEval, 3000, 100)]
-#[case(Target::StackEval, 2000, 100)]
-#[case(Target::Response, 10000, 20)]
-#[case(Target::Addfd, 10000, 20)]
-#[case(Target::Conversation, 300, 100)]
+#[case(Target::StackEval, 2000, 1000)]
+#[case(Target::Response, 10000, 15)]
+#[case(Target::Addfd, 10000, 15)]
+#[case(Target::Conversation, 300, 200)]
 #[case(Target::ScenarioText, 2000, 0)]
 #[case(Target::RunRecord, 100, 0)]
 fn nothing_diverges(#[case] target: Target, #[case] cases: u64, #[case] at_least: usize) {
@@ -41,10 +41,13 @@ fn nothing_diverges(#[case] target: Target, #[case] cases: u64, #[case] at_least
     assert!(!seeds.is_empty(), "{target:?} has no seeds");
     let mut seen = std::collections::BTreeSet::new();
     for (name, bytes) in seeds.into_iter().chain(made) {
-        if let Err(divergence) = oracle.check(&bytes, &mut |kind| drop(seen.insert(kind))) {
+        if let Err(divergence) = oracle.check(&bytes, &mut |kind| {
+            seen.insert(kind);
+        }) {
             panic!("{name} of {target:?}:\n{divergence}");
         }
     }
+    println!("{} kinds of outcome", seen.len());
     // An oracle that comes to nothing is none.
     assert!(seen.len() >= at_least, "{} kinds of outcome", seen.len());
 }

@@ -3,8 +3,9 @@
 use super::{Oracle, kind};
 use crate::abi::{AUDIT_ARCH_I386, SeccompData, SockFilter};
 use crate::bpf::{
-    INSTALLED_FILTER_OVERHEAD, MAX_INSNS_PER_PATH, Program, translated_len, validate,
+    INSTALLED_FILTER_OVERHEAD, MAX_INSNS_PER_PATH, Program, evaluate, translated_len, validate,
 };
+use crate::filter::precedence;
 use crate::generate::{Call, Case, Stack, from_bytes};
 use crate::live::oracle::{Observed, Outcome, Programs};
 
@@ -77,7 +78,17 @@ fn compare(
     let expected = oracle.expected(programs, &calls, installs);
     let observed = oracle.run(programs, &calls).map_err(|error| error.to_string())?;
     for program in programs {
-        seen(kind(validate(program).map_err(|invalid| invalid.rule)));
+        let valid = validate(program).map_err(|invalid| invalid.rule);
+        seen(kind(valid));
+        for instruction in &program.0 {
+            seen(kind((instruction.code, valid.is_ok())));
+        }
+    }
+    if programs.len() > 1 {
+        for data in &calls {
+            let words = programs.iter().map(|program| evaluate(&program.0, data));
+            seen(kind(words.map(precedence).collect::<Vec<_>>()));
+        }
     }
     for outcome in observed.installed.iter().chain(&observed.calls) {
         let value = match outcome {
