@@ -62,6 +62,26 @@ impl From<PoolError> for Failure {
     }
 }
 
+impl ExploreArguments {
+    /// The same for a guest, where the seed is one that is told here.
+    pub fn for_guest(&self) -> Vec<String> {
+        let seed = self.seed.unwrap_or_else(|| fastrand::u64(0..1_000_000));
+        let mut words = vec!["explore".to_owned(), format!("--seed={seed}")];
+        words.push(format!("--first={}", self.first));
+        words.extend(self.seconds.map(|seconds| format!("--seconds={seconds}")));
+        words.extend(self.cases.map(|cases| format!("--cases={cases}")));
+        words.extend(self.profile.map(|release| format!("--profile={release}")));
+        words.extend(self.jobs.map(|jobs| format!("--jobs={jobs}")));
+        words.extend(self.verbose.then(|| "--verbose".to_owned()));
+        words
+    }
+
+    /// Where scenarios that diverge are kept.
+    pub fn output(&self) -> &Path {
+        &self.output
+    }
+}
+
 pub(super) fn explore(arguments: &ExploreArguments, output: &mut Output) -> Result<End, Failure> {
     let jobs = arguments.jobs.map_or_else(
         || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -108,7 +128,7 @@ fn progress_bar(plan: &Plan) -> ProgressBar {
 }
 
 /// Tells of a divergence, or of a case without a result, and keeps it.
-fn tell(
+pub(super) fn tell(
     plan: &Plan,
     pool: &Pool,
     ran: &Ran,

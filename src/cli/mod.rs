@@ -5,6 +5,7 @@ mod bisect;
 mod check;
 mod diff;
 mod explore;
+mod fuzz;
 mod kernels;
 mod list;
 mod man;
@@ -78,6 +79,10 @@ enum Command {
     Model(model::ModelArguments),
     /// Run made-up scenarios and look for what the model does not allow
     Explore(explore::ExploreArguments),
+    /// Hold the kernel's answers to made-up cases against the model
+    Fuzz(fuzz::FuzzArguments),
+    /// Show what bytes that a fuzzer kept stand for, and what comes of them
+    Replay(fuzz::ReplayArguments),
     /// Show a scenario: its script, its filters disassembled, its schedule
     Show(show::ShowArguments),
     /// Check scenario files without running them
@@ -160,6 +165,8 @@ pub fn main() -> ExitCode {
         Command::Bisect(arguments) => bisect::run(&arguments, &mut output),
         Command::Run(arguments) => run::run(&arguments, &mut output),
         Command::Vm(vm::VmCommand::Run(arguments)) => vm::run(&arguments, &mut output),
+        Command::Vm(vm::VmCommand::Explore(arguments)) => vm::explore(&arguments, &mut output),
+        Command::Vm(vm::VmCommand::Fuzz(arguments)) => vm::fuzz(&arguments, &mut output),
         Command::Matrix(arguments) => matrix::run(&arguments, &mut output),
         Command::Probe(arguments) => probe::run(&arguments, &mut output),
         Command::Diff(arguments) => diff::run(&arguments, &mut output),
@@ -168,6 +175,8 @@ pub fn main() -> ExitCode {
         Command::List(arguments) => list::list(&arguments, &mut output),
         Command::Model(arguments) => model::model(&arguments, &mut output),
         Command::Explore(arguments) => explore::explore(&arguments, &mut output),
+        Command::Fuzz(arguments) => fuzz::fuzz(&arguments, &mut output),
+        Command::Replay(arguments) => fuzz::replay(&arguments, &mut output),
         Command::Show(arguments) => show::show(&arguments, &mut output),
         Command::Check(arguments) => check::check(&arguments, &mut output),
         Command::Schema(arguments) => schema::schema(&arguments, &mut output),

@@ -1,7 +1,12 @@
 //! `unotify-lab vm`
 
+use std::io::Write;
+use std::path::Path;
+
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::explore::ExploreArguments;
+use super::fuzz::FuzzArguments;
 use super::kernels::ArchiveArguments;
 use super::output::Output;
 use super::run::{self, RunArguments};
@@ -13,6 +18,39 @@ use crate::vm::{self, Accelerator, KernelImage, Machine, VmError};
 pub(super) enum VmCommand {
     /// Run scenarios on a kernel in a virtual machine and judge what is seen
     Run(VmRunArguments),
+    /// Run made-up scenarios there, as `explore` does here
+    Explore(VmExploreArguments),
+    /// Hold the kernel's answers to made-up cases against the model, as `fuzz`
+    /// does here
+    Fuzz(VmFuzzArguments),
+}
+
+/// What to explore, and where.
+#[derive(Debug, Args)]
+pub(super) struct VmExploreArguments {
+    #[command(flatten)]
+    place: PlaceArguments,
+    #[command(flatten)]
+    explore: ExploreArguments,
+}
+
+/// What to fuzz, and where.
+#[derive(Debug, Args)]
+pub(super) struct VmFuzzArguments {
+    #[command(flatten)]
+    place: PlaceArguments,
+    #[command(flatten)]
+    fuzz: FuzzArguments,
+}
+
+/// A kernel in a machine.
+#[derive(Debug, Args)]
+struct PlaceArguments {
+    /// A bzImage, a package with one, or a name such as debian:6.12
+    #[arg(long, value_name = "KERNEL")]
+    kernel: String,
+    #[command(flatten)]
+    machine: MachineArguments,
 }
 
 /// What to run, on which kernel, in which machine.
@@ -71,6 +109,59 @@ impl MachineArguments {
         };
         Ok(Machine { memory: self.memory, cpus: self.cpus, accelerator })
     }
+}
+
+/// `vm explore`
+pub(super) fn explore(arguments: &VmExploreArguments, output: &mut Output) -> Result<End, Failure> {
+    let VmExploreArguments { place, explore } = arguments;
+    command(place, explore.for_guest(), explore.output(), output)
+}
+
+/// `vm fuzz`
+pub(super) fn fuzz(arguments: &VmFuzzArguments, output: &mut Output) -> Result<End, Failure> {
+    let VmFuzzArguments { place, fuzz } = arguments;
+    command(place, fuzz.for_guest(), fuzz.output(), output)
+}
+
+/// Runs a command in a guest, says what it says, keeps what it finds, and ends
+/// as it ends.
+fn command(
+    place: &PlaceArguments,
+    words: Vec<String>,
+    folder: &Path,
+    output: &mut Output,
+) -> Result<End, Failure> {
+    let image = place.machine.kernel(&place.kernel)?;
+    let machine = place.machine.machine(&image)?;
+    let mut unread: Option<std::io::Error> = None;
+    let commanded = vm::command(&image.path, machine, words, |line| {
+        unread = unread.take().or(writeln!(output, "{line}").err());
+    })?;
+    if !commanded.files.is_empty() {
+        std::fs::create_dir_all(folder).map_err(unwritable(folder))?;
+    }
+    for (name, bytes) in &commanded.files {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).map_err(unwritable(&path))?;
+        output.note(&format!("kept: {}", path.display()));
+    }
+    if let Some(error) = unread {
+        return Err(error.into());
+    }
+    let trouble = commanded.trouble;
+    if let Some(trouble) = &trouble {
+        output.complain(trouble);
+    }
+    match commanded.status {
+        0 => Ok(End::Known),
+        1 => Ok(End::Finding),
+        2 => Err(Failure::User("the guest did not take the arguments".to_owned())),
+        _ => Err(Failure::Harness("the guest could not do the work".to_owned())),
+    }
+}
+
+fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> Failure + '_ {
+    move |error| Failure::User(format!("--output {}: {error}", path.display()))
 }
 
 pub(super) fn run(arguments: &VmRunArguments, output: &mut Output) -> Result<End, Failure> {

@@ -112,17 +112,26 @@ fn installs(stack: &[&[SockFilter]], program: &[SockFilter]) -> i64 {
     if fits { 0 } else { -i64::from(libc::ENOMEM) }
 }
 
+/// Programs as text, oldest first, and the calls.
+pub(super) fn show(programs: &[Program], calls: &[Call]) -> String {
+    let mut text = String::new();
+    for (index, program) in programs.iter().enumerate() {
+        let rules = validate(program).map_or_else(|invalid| invalid.to_string(), |()| "ok".into());
+        text += &format!("# program {index} ({rules}):\n{program}\n");
+    }
+    let mut lines: Vec<String> =
+        calls.iter().map(|call| format!("# {:x?}\n", call.data(0))).collect();
+    lines.dedup();
+    text + &lines.concat()
+}
+
 fn told(
     programs: &[Program],
     calls: &[SeccompData],
     observed: &Observed,
     expected: &Observed,
 ) -> String {
-    let mut text = String::new();
-    for (index, program) in programs.iter().enumerate() {
-        let rules = validate(program).map_or_else(|invalid| invalid.to_string(), |()| "ok".into());
-        text += &format!("# program {index} ({rules}):\n{program}\n");
-    }
+    let mut text = show(programs, &[]);
     text += &format!("installed: {:?}\nforeseen:  {:?}\n", observed.installed, expected.installed);
     for (index, data) in calls.iter().enumerate() {
         let (one, other) = (observed.calls.get(index), expected.calls.get(index));

@@ -6,13 +6,16 @@
 
 mod filters;
 mod listener;
+mod shrink;
 mod texts;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
+pub use shrink::{divergence, shrink};
+
 use crate::explore::{Judgement, Plan, Reached};
-use crate::generate::from_bytes;
+use crate::generate::{Addfd, Case, Response, Stack, from_bytes};
 use crate::live::{Pool, Runner};
 use crate::profile::Profile;
 use crate::scenario::Scenario;
@@ -69,6 +72,32 @@ impl Target {
         }
     }
 
+    /// The target of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Target> {
+        Target::ALL.into_iter().find(|target| target.name() == name)
+    }
+
+    /// The case that bytes stand for, as text.
+    #[must_use]
+    pub fn show(self, bytes: &[u8]) -> String {
+        match self {
+            Target::BpfValidate => filters::show(&[from_bytes(bytes)], &[]),
+            Target::BpfEval => {
+                let case: Case = from_bytes(bytes);
+                filters::show(&[case.program], &case.calls)
+            }
+            Target::StackEval => {
+                let case: Stack = from_bytes(bytes);
+                filters::show(&case.programs, &case.calls)
+            }
+            Target::Response => format!("send{}\n", from_bytes::<Response>(bytes)),
+            Target::Addfd => format!("addfd{}\n", from_bytes::<Addfd>(bytes)),
+            Target::Conversation => scenario(bytes).to_string(),
+            Target::ScenarioText | Target::RunRecord => String::from_utf8_lossy(bytes).into_owned(),
+        }
+    }
+
     /// Makes ready for cases. Workers are `executable` started again; `None`
     /// for the executable that runs now, which must call
     /// [`hidden_main`](crate::live::hidden_main) at its start.
@@ -109,11 +138,24 @@ fn kind(of: impl Hash) -> u64 {
 }
 
 /// The facts of the running kernel.
-fn profile() -> Result<Profile, String> {
+///
+/// # Errors
+///
+/// A kernel that does not tell its release.
+pub fn profile() -> Result<Profile, String> {
     let kernel = Kernel::running().map_err(|error| error.to_string())?;
     let release =
         kernel.upstream().ok_or_else(|| format!("which release is {}?", kernel.release))?;
     Ok(Profile::of(release))
+}
+
+/// The scenario that bytes stand for.
+#[must_use]
+pub fn scenario(bytes: &[u8]) -> Scenario {
+    let mut scenario: Scenario = from_bytes(bytes);
+    scenario.id = "found/case".to_owned();
+    scenario.summary = "Found by fuzzing".to_owned();
+    scenario
 }
 
 /// Whole scenarios, in both worlds.
@@ -141,10 +183,7 @@ impl Conversation {
 
 impl Oracle for Conversation {
     fn check(&mut self, bytes: &[u8], seen: &mut dyn FnMut(u64)) -> Result<(), String> {
-        let mut scenario: Scenario = from_bytes(bytes);
-        scenario.id = "found/case".to_owned();
-        scenario.summary = "Found by fuzzing".to_owned();
-        let ran = self.plan.run(0, scenario, &mut self.runner);
+        let ran = self.plan.run(0, scenario(bytes), &mut self.runner);
         let (ran, schedule) = ran.map_err(|error| error.to_string())?;
         for reached in Reached::of(&schedule, &ran.trace) {
             seen(kind(reached));

@@ -1,9 +1,11 @@
 //! What runs inside a guest: this executable, as init.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
@@ -19,10 +21,20 @@ pub const GUEST_COMMAND: &str = "__guest";
 
 /// What a guest is asked to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Request {
-    /// The runs.
-    pub jobs: Vec<Job>,
+#[serde(rename_all = "snake_case")]
+pub(super) enum Request {
+    /// These runs.
+    Jobs(Vec<Job>),
+    /// This command, with these arguments; files that it makes in [`FOUND`]
+    /// are wanted.
+    Command(Vec<String>),
 }
+
+/// The folder for what a command finds.
+const FOUND: &str = "/tmp/found";
+
+/// How often a command that says nothing is told to be still at work.
+const BEAT: Duration = Duration::from_secs(10);
 
 /// What a guest says, one a line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,7 +44,20 @@ pub(super) enum Message {
     Kernel(Kernel),
     /// What came of a job, by its number.
     Result(usize, RunResult),
-    /// All jobs are done.
+    /// A line of a command's output.
+    Line(String),
+    /// A command is still at work.
+    Alive,
+    /// A file that a command has made.
+    File {
+        /// Its name.
+        name: String,
+        /// What is in it.
+        bytes: Vec<u8>,
+    },
+    /// A command has ended with this status.
+    Status(u8),
+    /// All is done.
     End,
     /// The guest could not do its work.
     Trouble(String),
@@ -114,10 +139,17 @@ fn guest(out: &mut impl Write) -> Result<(), String> {
     let request: Request = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
     let kernel = Kernel::running().map_err(|error| error.to_string())?;
     say(out, &Message::Kernel(kernel)).map_err(|error| error.to_string())?;
+    let jobs = match request {
+        Request::Jobs(jobs) => jobs,
+        Request::Command(words) => {
+            command(&words, out).map_err(|error| error.to_string())?;
+            return say(out, &Message::End).map_err(|error| error.to_string());
+        }
+    };
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let pool = Pool::new(cpus, None).map_err(|error| error.to_string())?;
     let mut unsaid: Option<io::Error> = None;
-    pool.run(&request.jobs, |job, result| {
+    pool.run(&jobs, |job, result| {
         unsaid = unsaid.take().or(say(out, &Message::Result(job, result)).err());
     })
     .map_err(|error| error.to_string())?;
@@ -125,6 +157,40 @@ fn guest(out: &mut impl Write) -> Result<(), String> {
         Some(error) => Err(error.to_string()),
         None => say(out, &Message::End).map_err(|error| error.to_string()),
     }
+}
+
+/// Runs this executable with other arguments.
+fn command(words: &[String], out: &mut impl Write) -> io::Result<()> {
+    std::fs::create_dir_all(FOUND)?;
+    let mut child = Command::new("/proc/self/exe")
+        .args(words)
+        .args(["--output", FOUND])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()?;
+    let (sender, lines) = channel();
+    let output = child.stdout.take().expect("it was piped");
+    let reader = std::thread::spawn(move || {
+        // Without a receiver this has failed already.
+        BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+    });
+    loop {
+        match lines.recv_timeout(BEAT) {
+            Ok(line) => say(out, &Message::Line(line))?,
+            Err(RecvTimeoutError::Timeout) => say(out, &Message::Alive)?,
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    drop(reader.join());
+    // A command that a signal ended did not do its work.
+    let status = child.wait()?.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(3);
+    for entry in std::fs::read_dir(FOUND)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        say(out, &Message::File { name, bytes: std::fs::read(&path)? })?;
+    }
+    say(out, &Message::Status(status))
 }
 
 fn say(out: &mut impl Write, message: &Message) -> io::Result<()> {

@@ -42,6 +42,14 @@ pub enum VmError {
     /// The image cannot be read.
     #[error("{0}: {1}")]
     Unreadable(PathBuf, #[source] io::Error),
+    /// It broke down in the middle of a command.
+    #[error("{kernel}: the guest broke down:\n{words}")]
+    Broke {
+        /// The image.
+        kernel: String,
+        /// The kernel's words, or the last lines of its console.
+        words: String,
+    },
     /// It never came to its init.
     #[error("{kernel} does not boot:\n{console}")]
     NoBoot {
@@ -100,7 +108,7 @@ pub fn run(
     let mut trouble: Option<String> = None;
     let mut times = Times::default();
     for _ in 0..MOST_BOOTS {
-        let request = Request { jobs: left.iter().map(|job| jobs[*job].clone()).collect() };
+        let request = Request::Jobs(left.iter().map(|job| jobs[*job].clone()).collect());
         let request = serde_json::to_vec(&request).expect("a request is plain data");
         let archive = initramfs::build(executable, &request).map_err(VmError::Setup)?;
         let power_on = Instant::now();
@@ -118,7 +126,7 @@ pub fn run(
                     left.retain(|left| left != job);
                     tell(*job, result);
                 }
-                Ok(Message::End | Message::Trouble(_)) => {}
+                Ok(_) => {}
                 Err(end) => break end,
             }
         };
@@ -181,6 +189,69 @@ pub fn run_suite<'c>(
     Ok((result, guest))
 }
 
+/// What came of a command in a guest.
+#[derive(Clone, Debug)]
+pub struct Commanded {
+    /// The kernel, as it told itself.
+    pub kernel: Kernel,
+    /// The status with which the command ended.
+    pub status: u8,
+    /// What it found: files by name.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// A fault that the kernel told of, or why the command could not work.
+    pub trouble: Option<String>,
+}
+
+/// Runs this executable with other arguments on a kernel in a virtual machine,
+/// with `--output` for what it finds, and tells each line that it prints. A
+/// guest that breaks down before the command begins is booted again.
+///
+/// # Errors
+///
+/// As [`run`]'s, and a guest that breaks down before the command has ended.
+pub fn command(
+    kernel: &Path,
+    machine: Machine,
+    words: Vec<String>,
+    mut tell: impl FnMut(&str),
+) -> Result<Commanded, VmError> {
+    check_image(kernel)?;
+    let request = serde_json::to_vec(&Request::Command(words)).expect("it is plain data");
+    let archive = initramfs::build(&this_executable(), &request).map_err(VmError::Setup)?;
+    let mut last_words = String::new();
+    for _ in 0..MOST_BOOTS {
+        let mut guest = Guest::boot(kernel, &archive, machine)?;
+        let (mut booted, mut status, mut files) = (None, None, Vec::new());
+        let end = loop {
+            match guest.next(LONGEST_SILENCE) {
+                Ok(Message::Kernel(kernel)) => booted = Some(kernel),
+                Ok(Message::Line(line)) => tell(&line),
+                Ok(Message::File { name, bytes }) => files.push((name, bytes)),
+                Ok(Message::Status(code)) => status = Some(code),
+                Ok(_) => {}
+                Err(end) => break end,
+            }
+        };
+        let oops = guest.oopsed();
+        match (booted, status) {
+            (Some(kernel), Some(status)) => {
+                let fault = oops.map(|line| format!("the kernel told of a fault: {line}"));
+                let trouble = fault.or_else(|| (status > 2).then(|| guest.last_words()));
+                return Ok(Commanded { kernel, status, files, trouble });
+            }
+            (Some(_), None) => {
+                let words = match end {
+                    GuestEnd::Broke(words) => words,
+                    _ => guest.last_words(),
+                };
+                return Err(VmError::Broke { kernel: kernel.display().to_string(), words });
+            }
+            (None, _) => last_words = guest.last_words(),
+        }
+    }
+    Err(VmError::NoBoot { kernel: kernel.display().to_string(), console: last_words })
+}
+
 /// The executable that runs now: by number, as the program that lists its
 /// libraries is another process.
 pub fn this_executable() -> PathBuf {
@@ -199,7 +270,7 @@ pub fn accelerator(kernel: &Path) -> Result<Accelerator, VmError> {
     if std::fs::File::options().read(true).write(true).open("/dev/kvm").is_err() {
         return Ok(Accelerator::Emulation);
     }
-    let request = serde_json::to_vec(&Request { jobs: Vec::new() }).expect("it is plain data");
+    let request = serde_json::to_vec(&Request::Jobs(Vec::new())).expect("it is plain data");
     let archive = initramfs::build(&this_executable(), &request).map_err(VmError::Setup)?;
     let boot =
         |accelerator| Guest::boot(kernel, &archive, Machine { memory: 256, cpus: 1, accelerator });
