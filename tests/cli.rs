@@ -169,6 +169,16 @@ fn a_scenario_is_shown_as_a_file_that_reads_back() {
 }
 
 #[test]
+fn a_scenario_is_drawn_without_running_it() {
+    for words in [["show", "--drawing"], ["model", "--drawing"]] {
+        let shown =
+            text(&lab(&[words[0], words[1], "signals/restarted-call-notifies-again"]).stdout);
+        assert!(shown.contains("──n2─▶●   again: S: recv L as n2"), "{shown}");
+        assert!(shown.contains("█ blocked"), "{shown}");
+    }
+}
+
+#[test]
 fn the_list_has_a_line_for_every_scenario() {
     let output = lab(&["list"]);
     let list = text(&output.stdout);

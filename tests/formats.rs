@@ -167,6 +167,23 @@ fn ktap_is_read_by_the_kernels_document() {
 }
 
 #[test]
+fn each_of_several_kernels_is_a_test_of_its_own() {
+    let mut newer = record();
+    newer.kernel.release = "7.2.0-test".into();
+    let records = [record(), newer];
+    let text = Format::Ktap.render_all(&records).expect("it has a place for them");
+    let mut lines = text.lines().peekable();
+    let read = read_ktap(&mut lines, 0);
+    assert_eq!(lines.next(), None);
+    let names: Vec<&str> = read.iter().map(|test| test.name.as_str()).collect();
+    assert_eq!(names, ["6.1.0-test", "7.2.0-test"]);
+    assert!(read.iter().all(|kernel| !kernel.ok && kernel.inside.len() == 5));
+    let text = Format::Tap13.render_all(&records).expect("it, too");
+    assert!(text.contains(" - 7.2.0-test/recv/basic\n"), "{text}");
+    assert_eq!(Format::Junit.render_all(&records), None);
+}
+
+#[test]
 fn every_result_brings_its_own_line() {
     let tests = tests(&record());
     let mut writer = ktap::Writer::new(tests.iter().map(|test| test.path.clone()).collect());

@@ -8,6 +8,7 @@ use super::output::{Output, style};
 use super::{End, Failure};
 use crate::model::{Setting, predict};
 use crate::profile::{Profile, Release};
+use crate::report::drawing::{self, Drawing};
 use crate::suite::{Catalogue, Selection};
 
 const HELP: &str = "\
@@ -31,10 +32,13 @@ pub(super) struct ModelArguments {
     /// Actors run as an ordinary user
     #[arg(long)]
     unprivileged: bool,
+    /// As sequence drawings
+    #[arg(long)]
+    drawing: bool,
 }
 
 /// A release that has every fact.
-const NEWEST: Release = Release { major: u32::MAX, minor: 0, patch: 0 };
+pub(super) const NEWEST: Release = Release { major: u32::MAX, minor: 0, patch: 0 };
 
 pub(super) fn model(arguments: &ModelArguments, output: &mut Output) -> Result<End, Failure> {
     let selection = Selection { wanted: arguments.wanted.clone(), theme: None };
@@ -58,7 +62,7 @@ pub(super) fn model(arguments: &ModelArguments, output: &mut Output) -> Result<E
             } else {
                 format!("Linux {kernel}")
             };
-            let text = foreseen(&setting);
+            let text = foreseen(&setting, arguments.drawing);
             match told.iter_mut().find(|(known, _)| *known == text) {
                 Some((_, names)) => names.push(name),
                 None => told.push((text, vec![name])),
@@ -73,7 +77,8 @@ pub(super) fn model(arguments: &ModelArguments, output: &mut Output) -> Result<E
     Ok(End::Known)
 }
 
-fn foreseen(setting: &Setting<'_>) -> String {
+/// What the model foresees, each way as its trace or as a drawing.
+pub(super) fn foreseen(setting: &Setting<'_>, drawing: bool) -> String {
     let (traces, cut) = predict(setting);
     let mut text = String::new();
     let ways = traces.len();
@@ -81,7 +86,11 @@ fn foreseen(setting: &Setting<'_>) -> String {
         if ways > 1 {
             text += &format!("  way {} of {ways}\n", number + 1);
         }
-        for line in trace.to_string().lines() {
+        let told = match drawing {
+            true => drawing::text(&Drawing::of(trace)),
+            false => trace.to_string(),
+        };
+        for line in told.lines() {
             text += &format!("    {line}\n");
         }
     }

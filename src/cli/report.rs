@@ -7,31 +7,49 @@ use clap::{Args, ValueEnum};
 
 use super::output::{Output, OutputFile};
 use super::{End, Failure};
+use crate::report::book::{self, Book};
+use crate::report::cost::{CostError, Costs, read_costs};
 use crate::report::drawing::{self, Drawing};
 use crate::report::{Format, Submission, file_names};
-use crate::suite::{CaseRecord, RunRecord, read_record};
+use crate::suite::{CaseRecord, Catalogue, RunRecord, Selection, read_record, read_records};
 use crate::trace::Trace;
 
-/// Which record, in which form.
+/// Which records, in which form.
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
-    /// A run record, as `run --format json` writes it
-    record: PathBuf,
+    /// Run records, as `run --format json` writes them, or folders of them, as
+    /// `matrix --output` does; junit, kcidb, lava and drawings take one
+    #[arg(required = true, value_name = "DIR|RECORD")]
+    records: Vec<PathBuf>,
     /// Form of the report
     #[arg(long, value_enum)]
     format: ReportFormat,
-    /// Write it there instead of to standard output
-    #[arg(long, short, value_name = "FILE")]
+    /// Write it there instead of to standard output; into a folder, a report
+    /// of several records goes under its own names
+    #[arg(long, short, value_name = "FILE|FOLDER")]
     output: Option<PathBuf>,
     /// Only the drawings of this scenario, by its id
     #[arg(long, value_name = "ID")]
     only: Option<String>,
+    /// Show costs, too: what `cargo bench --bench cost` wrote
+    #[arg(long, value_name = "FILE")]
+    costs: Option<PathBuf>,
     #[command(flatten)]
     submission: SubmissionArguments,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ReportFormat {
+    /// What the kernels do, changes, claims: one page that needs nothing else
+    Html,
+    /// The same as Markdown
+    Markdown,
+    /// The same as reStructuredText
+    Rst,
+    /// The same as a manual page
+    Man,
+    /// The same as data
+    Json,
     /// The Kernel Test Anything Protocol, version 1
     Ktap,
     /// The Test Anything Protocol, version 13
@@ -86,8 +104,42 @@ impl SubmissionArguments {
 }
 
 pub(super) fn report(arguments: &ReportArguments, output: &mut Output) -> Result<End, Failure> {
-    let record = read_record(&arguments.record)?;
     let to = arguments.output.as_deref();
+    let mut records = records(&arguments.records)?;
+    let many = |format| {
+        matches!(
+            format,
+            ReportFormat::Html
+                | ReportFormat::Markdown
+                | ReportFormat::Rst
+                | ReportFormat::Man
+                | ReportFormat::Json
+        )
+    };
+    if many(arguments.format) {
+        if arguments.only.is_some() {
+            return Err(Failure::User(ONLY.to_owned()));
+        }
+        let costs = arguments.costs.as_deref().map(read_costs).transpose()?;
+        book(records, costs, arguments.format, to, output)?;
+        return Ok(End::Known);
+    }
+    if arguments.costs.is_some() {
+        return Err(Failure::User(COSTS.to_owned()));
+    }
+    let several = match arguments.format {
+        ReportFormat::Ktap => Format::Ktap.render_all(&records),
+        ReportFormat::Tap13 => Format::Tap13.render_all(&records),
+        _ => None,
+    };
+    if let Some(text) = several.filter(|_| records.len() > 1 && arguments.only.is_none()) {
+        OutputFile::open(to)?.write(&text, output)?;
+        return Ok(End::Known);
+    }
+    let (Some(record), true) = (records.pop(), records.is_empty()) else {
+        let why = "this form takes one record; html, markdown, rst, man, json, ktap and tap13 take several";
+        return Err(Failure::User(why.to_owned()));
+    };
     let format = match arguments.format {
         ReportFormat::Ktap => Format::Ktap,
         ReportFormat::Tap13 => Format::Tap13,
@@ -107,13 +159,69 @@ pub(super) fn report(arguments: &ReportArguments, output: &mut Output) -> Result
             svg(&traces(&record, arguments.only.as_deref())?, to, output)?;
             return Ok(End::Known);
         }
+        _ => unreachable!("the others were told apart above"),
     };
     if arguments.only.is_some() {
-        return Err(Failure::User("--only is for --format drawing and svg".to_owned()));
+        return Err(Failure::User(ONLY.to_owned()));
     }
     let file = OutputFile::open(to)?;
     file.write(&format.render(&record, &arguments.submission.submission()), output)?;
     Ok(End::Known)
+}
+
+impl From<CostError> for Failure {
+    fn from(error: CostError) -> Self {
+        Failure::User(error.to_string())
+    }
+}
+
+const COSTS: &str = "--costs is for --format html, markdown, rst, man and json";
+const ONLY: &str = "--only is for --format drawing and svg";
+
+/// All records that are named, each itself or by its folder.
+fn records(paths: &[PathBuf]) -> Result<Vec<RunRecord>, Failure> {
+    let mut records = Vec::new();
+    for path in paths {
+        match path.is_dir() {
+            true => records.extend(read_records(path)?),
+            false => records.push(read_record(path)?),
+        }
+    }
+    Ok(records)
+}
+
+/// Writes a report of several records.
+fn book(
+    records: Vec<RunRecord>,
+    costs: Option<Costs>,
+    format: ReportFormat,
+    to: Option<&Path>,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let catalogue = Catalogue::built_in()?;
+    let scenarios = catalogue.select(&Selection::default())?;
+    let book = Book { costs, ..Book::of(records, &scenarios, &catalogue.documents) };
+    let files: Vec<(String, String)> = match format {
+        ReportFormat::Markdown => book::markdown(&book)
+            .into_iter()
+            .map(|page| (format!("{}.md", page.name), page.text))
+            .collect(),
+        ReportFormat::Rst => vec![("report.rst".to_owned(), book::rst(&book))],
+        ReportFormat::Man => vec![("unotify-lab-report.7".to_owned(), book::man(&book))],
+        ReportFormat::Json => {
+            let text = serde_json::to_string(&book).expect("a book is plain data") + "\n";
+            vec![("report.json".to_owned(), text)]
+        }
+        _ => vec![("index.html".to_owned(), book::html(&book))],
+    };
+    if let Some(folder) = to.filter(|to| to.is_dir()) {
+        for (name, text) in files {
+            OutputFile::open(Some(&folder.join(name)))?.write(&text, output)?;
+        }
+        return Ok(());
+    }
+    let texts: Vec<String> = files.into_iter().map(|(_, text)| text).collect();
+    OutputFile::open(to)?.write(&texts.join("\n"), output)
 }
 
 /// The cases that have a trace.

@@ -4,8 +4,11 @@ use std::io::Write;
 
 use clap::Args;
 
+use super::model::{NEWEST, foreseen};
 use super::output::{Output, style};
 use super::{End, Failure};
+use crate::model::Setting;
+use crate::profile::Profile;
 use crate::scenario::Schedule;
 use crate::suite::{Case, Catalogue, Selection};
 
@@ -15,6 +18,9 @@ pub(super) struct ShowArguments {
     /// A scenario's id, or a path
     #[arg(value_name = "ID")]
     wanted: String,
+    /// Draw what the newest kernel does by the model, too; nothing is run
+    #[arg(long)]
+    drawing: bool,
 }
 
 pub(super) fn show(arguments: &ShowArguments, output: &mut Output) -> Result<End, Failure> {
@@ -25,6 +31,13 @@ pub(super) fn show(arguments: &ShowArguments, output: &mut Output) -> Result<End
             Failure::Harness(format!("{}: {}", case.scenario.id, found[0].message))
         })?;
         show_case(&case, &found, output)?;
+        if arguments.drawing {
+            let profile = Profile::of(NEWEST);
+            let setting = Setting { schedule: &found, profile: &profile, root: true };
+            let (head, reset) = (style::HEAD, anstyle::Reset);
+            writeln!(output, "{head}drawing{reset}, of the newest kernel by the model")?;
+            writeln!(output, "{}", foreseen(&setting, true))?;
+        }
     }
     Ok(End::Known)
 }

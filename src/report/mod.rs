@@ -1,6 +1,8 @@
 //! Results in the forms that others read: one file a form, all made from run
-//! records.
+//! records. What people read of several of them is a [`book`].
 
+pub mod book;
+pub mod cost;
 pub mod drawing;
 mod junit;
 mod kcidb;
@@ -43,5 +45,23 @@ impl Format {
             Format::Kcidb => kcidb::render(record, submission),
             Format::Lava => lava::render(&tests(record)),
         }
+    }
+
+    /// Several records, each kernel's tests below its release; `None` for
+    /// forms that have no place for that.
+    pub fn render_all(self, records: &[RunRecord]) -> Option<String> {
+        let render = match self {
+            Format::Ktap => ktap::render,
+            Format::Tap13 => tap13::render,
+            Format::Junit | Format::Kcidb | Format::Lava => return None,
+        };
+        let below = |record: &RunRecord| {
+            let mut tests = tests(record);
+            for test in &mut tests {
+                test.path.insert(0, record.kernel.release.clone());
+            }
+            tests
+        };
+        Some(render(&records.iter().flat_map(below).collect::<Vec<_>>()))
     }
 }

@@ -91,7 +91,8 @@ pub fn write_record(folder: &Path, record: &RunRecord) -> Result<PathBuf, StoreE
     let numbered = (2..).map(|number| format!("{release}.{number}.json"));
     let name = std::iter::once(format!("{release}.json")).chain(numbered).find(free);
     let path = folder.join(name.expect("some number is free"));
-    let text = serde_json::to_string_pretty(record).expect("a record is plain data") + "\n";
+    // Many of them are kept: no indentation.
+    let text = serde_json::to_string(record).expect("a record is plain data") + "\n";
     let part = path.with_extension("json.part");
     fs::write(&part, text).and_then(|()| fs::rename(&part, &path)).map_err(file(&path))?;
     Ok(path)

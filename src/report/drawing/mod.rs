@@ -10,7 +10,7 @@ mod layout;
 mod svg;
 mod text;
 
-pub use svg::svg;
+pub use svg::{STYLE, inline, svg};
 pub use text::text;
 
 /// A trace, laid out.

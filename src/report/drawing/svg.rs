@@ -17,9 +17,9 @@ const WIDEST: usize = 80;
 /// From line to line of one text.
 const LINE: usize = 18;
 
-/// Colours stand in the rules themselves: not every reader of SVG knows
-/// variables.
-const STYLE: &str = "
+/// The looks of drawings. Colours stand in the rules themselves: not every
+/// reader of SVG knows variables.
+pub const STYLE: &str = "
 .ud{font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:13px}
 .ud text{white-space:pre;fill:#1b1f24}
 .ud .paper{fill:#fff}
@@ -63,9 +63,27 @@ const STYLE: &str = "
 
 /// The drawing of a scenario, by its name.
 pub fn svg(drawing: &Drawing, title: &str) -> String {
+    let lines: Vec<String> =
+        drawing.rows.iter().map(|row| format!("{}  {}", row.head, row.outcome)).collect();
+    let told = format!(
+        "<title>{}</title>\n<desc>{}</desc>\n<style>{STYLE}</style>\n",
+        escaped(title),
+        lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("\n")
+    );
+    drawn(drawing, "xmlns=\"http://www.w3.org/2000/svg\"", &told)
+}
+
+/// The same for a page of HTML that has [`STYLE`] once, and the trace as text
+/// beside the drawing.
+pub fn inline(drawing: &Drawing, title: &str) -> String {
+    drawn(drawing, &format!("aria-label=\"{}\"", escaped(title)), "")
+}
+
+/// With these attributes, and this before all that is drawn.
+fn drawn(drawing: &Drawing, attributes: &str, told: &str) -> String {
     let sheet = Sheet::new(drawing);
     let mut out = String::new();
-    sheet.begin(&mut out, title);
+    sheet.begin(&mut out, attributes, told);
     sheet.stripes(&mut out);
     sheet.lives(&mut out);
     sheet.spans(&mut out);
@@ -175,18 +193,13 @@ impl<'d> Sheet<'d> {
         self.tops[self.tops.len() - 1]
     }
 
-    fn begin(&self, out: &mut String, title: &str) {
+    fn begin(&self, out: &mut String, attributes: &str, told: &str) {
         let (width, height) = (self.width, self.height);
-        let lines: Vec<String> =
-            self.drawing.rows.iter().map(|row| format!("{}  {}", row.head, row.outcome)).collect();
         let _ = write!(
             out,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"ud\" role=\"img\" width=\"{width}\" \
-             height=\"{height}\" viewBox=\"0 0 {width} {height}\">\n<title>{}</title>\n\
-             <desc>{}</desc>\n<style>{STYLE}</style>\n\
-             <rect width=\"{width}\" height=\"{height}\" class=\"paper\"/>\n",
-            escaped(title),
-            lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("\n")
+            "<svg {attributes} class=\"ud\" role=\"img\" width=\"{width}\" \
+             height=\"{height}\" viewBox=\"0 0 {width} {height}\">\n{told}\
+             <rect width=\"{width}\" height=\"{height}\" class=\"paper\"/>\n"
         );
         for (index, lane) in self.drawing.lanes.iter().enumerate() {
             let x = (self.x(index, 0) + self.x(index, lane.slots - 1)) / 2;

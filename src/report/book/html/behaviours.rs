@@ -1,0 +1,230 @@
+//! What the kernels do, theme by theme, with traces and drawings.
+
+use maud::{Markup, PreEscaped, html};
+
+use super::super::{Behaviour, Book, CaseReport, WayReport, pieces};
+use super::claims::strip;
+use super::matrix::letter;
+use super::wide;
+use crate::report::drawing::{self, Drawing};
+use crate::suite::StepRow;
+
+pub(super) fn behaviours(book: &Book) -> Markup {
+    html! {
+        section aria-labelledby="behaviours" {
+            h2 #behaviours { "Behaviours" }
+            ul.themes {
+                @for theme in &book.themes {
+                    li { a href={ "#theme-" (theme.name) } { (theme.name) } " "
+                        (theme.scenarios.len()) }
+                }
+            }
+            @for theme in &book.themes {
+                section.theme aria-labelledby={ "theme-" (theme.name) } {
+                    h3 id={ "theme-" (theme.name) } { (theme.name) }
+                    @for behaviour in &theme.scenarios { (article(book, behaviour)) }
+                }
+            }
+        }
+    }
+}
+
+fn article(book: &Book, behaviour: &Behaviour) -> Markup {
+    html! {
+        article id=(behaviour.anchor) aria-labelledby={ (behaviour.anchor) "-h" } {
+            h4 id={ (behaviour.anchor) "-h" } { (behaviour.summary) }
+            p.id { code { (behaviour.id) } " "
+                @if let Some(case) = behaviour.cases.first() { (case.behaviours.join(", ")) } }
+            @match behaviour.cases.as_slice() {
+                [case] => (body(book, case, case.is_changed())),
+                cases => {
+                    @for case in cases {
+                        details id=(case.anchor) open[case.is_changed()] {
+                            summary { (case.parameters()) " " (in_short(case)) }
+                            (body(book, case, false))
+                        }
+                    }
+                },
+            }
+            @if !behaviour.claims.is_empty() {
+                p { "What documents say of it:" }
+                ul.short {
+                    @for (document, number) in &behaviour.claims {
+                        @let ledger = &book.documents[*document];
+                        @let claim = &ledger.claims[*number];
+                        li {
+                            a href={ "#" (claim.anchor) } { (claim.says) } " "
+                            span.place { (ledger.document) ", " (claim.place) } " "
+                            (strip(book, claim))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The outcome of the step that says most, for a line.
+fn in_short(case: &CaseReport) -> Markup {
+    let step = pieces::telling(case).or(case.steps.first());
+    let mut outcomes: Vec<&str> =
+        step.iter().flat_map(|step| &step.outcomes).flatten().map(|o| pieces::told(o)).collect();
+    outcomes.dedup();
+    if !case.ways.is_empty() {
+        let count = case.ways.iter().filter(|way| way.counts.iter().any(|c| *c > Some(0))).count();
+        return html! {
+            span.outcome {
+                @if count == 1 { "a race that went one way" } @else { "a race: " (count) " ways seen" }
+            }
+        };
+    }
+    html! { span.outcome { (outcomes.join(" → ")) } @if case.is_changed() { " " b { "changed" } } }
+}
+
+fn body(book: &Book, case: &CaseReport, open: bool) -> Markup {
+    let raced = |kernel: &usize| case.ways.iter().any(|way| way.counts[*kernel].is_some());
+    let ran = |kernel: &usize| case.variants[*kernel].is_some() || raced(kernel);
+    let first = (0..book.kernels.len()).find(ran);
+    let kernels: Vec<usize> = match case.seen.as_slice() {
+        [] | [_] => first.into_iter().collect(),
+        seen => seen.iter().map(|one| one.kernels[0]).collect(),
+    };
+    html! {
+        @if !case.steps.is_empty() { (steps(book, case)) }
+        @if !case.ways.is_empty() { (histogram(book, case)) }
+        @if !case.seen.is_empty() {
+            details.seen open[open] {
+                summary { "Trace and drawing" }
+                @for (variant, seen) in case.seen.iter().enumerate() {
+                    @let on = book.kernels_told(&seen.kernels);
+                    figure {
+                        figcaption {
+                            @if case.is_changed() { b { (letter(variant)) } " " }
+                            "on " (on)
+                        }
+                        @let title = format!("{} on {on}", case.id);
+                        (wide(&format!("Drawing of {title}"), &html! {
+                            (PreEscaped(drawing::inline(&Drawing::of(&seen.trace), &title)))
+                        }))
+                        pre tabindex="0" { (seen.trace) }
+                    }
+                }
+            }
+        }
+        @if kernels.is_empty() {
+            p { "Not run on any of these kernels." }
+        } @else {
+            p.by {
+                "To see it:"
+                @for kernel in kernels {
+                    " " code.command { (book.reproduce(kernel, &case.id)) }
+                }
+            }
+        }
+    }
+}
+
+/// What each kernel did in the steps that decide.
+fn steps(book: &Book, case: &CaseReport) -> Markup {
+    html! {
+        dl.steps {
+            @for step in &case.steps {
+                dt { code { (step.step) } }
+                (stretches(book, step))
+            }
+        }
+    }
+}
+
+fn stretches(book: &Book, step: &StepRow) -> Markup {
+    let stretches = step.stretches();
+    let single = stretches.len() == 1;
+    html! {
+        @for (number, stretch) in stretches.iter().enumerate() {
+            dd {
+                @let distinct = stretches.iter().position(|one| one.outcome == stretch.outcome);
+                span class={ @if single { "same" } @else { "v" (distinct.unwrap_or(0).min(3)) } } {
+                    (pieces::told(stretch.outcome))
+                }
+                " " span.kernels { (book.stretch(stretch.first, stretch.last)) }
+                @if number > 0 {
+                    " " span.since {
+                        "changed between " (book.kernel(stretches[number - 1].last)) " and "
+                        (book.kernel(stretch.first))
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn has_races(book: &Book) -> bool {
+    book.behaviours().flat_map(|one| &one.cases).any(|case| !case.ways.is_empty())
+}
+
+/// Links to all histograms.
+pub(super) fn races(book: &Book) -> Markup {
+    html! {
+        @if has_races(book) {
+            section aria-labelledby="races" {
+                h2 #races { "Races" }
+                p { "Scenarios whose steps begin together. How often each way was gone says how "
+                    "wide a window is on that machine, not how likely it is on another." }
+                ul {
+                    @for case in book.behaviours().flat_map(|one| &one.cases) {
+                        @if !case.ways.is_empty() {
+                            li { a href={ "#" (case.anchor) } { (case.summary) } " "
+                                (case.parameters()) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How often each kernel went each way.
+fn histogram(book: &Book, case: &CaseReport) -> Markup {
+    let total =
+        |kernel: usize| -> usize { case.ways.iter().filter_map(|way| way.counts[kernel]).sum() };
+    let table = html! {
+        table.ways {
+            thead {
+                tr {
+                    th scope="col" { "way" }
+                    @for column in &book.kernels { th scope="col" { (column.kernel.name) } }
+                }
+            }
+            tbody {
+                @for way in &case.ways {
+                    tr {
+                        th scope="row" { (pieces::way(case, way)) }
+                        @for kernel in 0..book.kernels.len() { (bar(way, kernel, total(kernel))) }
+                    }
+                }
+            }
+        }
+    };
+    html! {
+        p { "How often each way was gone. 0: the model allows it, and it was not seen; "
+            "–: the model does not allow it there, or it was not run." }
+        (wide(&format!("Ways of {}", case.id), &table))
+    }
+}
+
+fn bar(way: &WayReport, kernel: usize, total: usize) -> Markup {
+    html! {
+        @match way.counts[kernel] {
+            None => td.none { "–" },
+            Some(count) => {
+                td {
+                    (count)
+                    svg.bar aria-hidden="true" width="50" height="8" {
+                        rect.all width="50" height="8" {}
+                        rect.part width=(50 * count / total.max(1)) height="8" {}
+                    }
+                }
+            }
+        }
+    }
+}
