@@ -127,7 +127,12 @@ impl Notified {
     pub fn returned(&mut self) -> Result<Option<i64>, Errno> {
         self.receive()?;
         let raw = task::get(&self.area().raw);
-        Ok((raw != i64::from(self.pid)).then_some(raw))
+        Ok((raw != self.own_result()).then_some(raw))
+    }
+
+    /// What the call returns where it is made.
+    pub fn own_result(&self) -> i64 {
+        self.pid.into()
     }
 
     /// SEND. Where it succeeds, [`returned`](Self::returned) comes next.
@@ -201,7 +206,10 @@ extern "C" fn run(area: u64) {
     let close = || task::own(libc::SYS_close_range, [3, u32::MAX.into(), 0, 0, 0, 0]);
     close();
     area.ready.store(1, Ordering::Release);
-    while listener >= 0 {
+    if listener < 0 {
+        task::end();
+    }
+    loop {
         let raw = task::call(&area.trap, libc::SYS_getpid as u64, &[0; 6], false);
         area.raw.store(raw, Ordering::Release);
         let watch = area.watch.load(Ordering::Acquire);
@@ -212,5 +220,4 @@ extern "C" fn run(area: u64) {
             close();
         }
     }
-    task::end()
 }

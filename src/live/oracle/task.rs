@@ -209,10 +209,9 @@ extern "C" fn trapped(_: i32, info: *const u32, context: u64) {
     let trap = unsafe { &*(block as *const Trap) };
     // siginfo_t: si_signo, si_errno, si_code; then the address, the number and
     // the architecture.
-    let word = |index: usize| {
-        // SAFETY: the kernel has filled in the whole structure.
-        unsafe { info.add(index).read() }
-    };
+    // SAFETY: the kernel has filled in the whole structure, of 128 bytes.
+    let words = unsafe { &*info.cast::<[u32; 32]>() };
+    let word = |index: usize| words[index];
     trap.errno.store(word(1), Ordering::Relaxed);
     trap.nr.store(word(6), Ordering::Relaxed);
     trap.arch.store(word(7), Ordering::Relaxed);
