@@ -80,7 +80,7 @@ fn record() -> RunRecord {
 }
 
 fn rendered(format: Format) -> String {
-    format.render(&record(), &Submission { origin: "lab".into(), build: None })
+    format.render(&[record()], &Submission { origin: "lab".into(), build: None })
 }
 
 /// A KTAP result, as Documentation/dev-tools/ktap.rst has it.
@@ -171,16 +171,33 @@ fn each_of_several_kernels_is_a_test_of_its_own() {
     let mut newer = record();
     newer.kernel.release = "7.2.0-test".into();
     let records = [record(), newer];
-    let text = Format::Ktap.render_all(&records).expect("it has a place for them");
+    let submission = Submission { origin: "lab".into(), build: None };
+    let text = Format::Ktap.render(&records, &submission);
     let mut lines = text.lines().peekable();
     let read = read_ktap(&mut lines, 0);
     assert_eq!(lines.next(), None);
     let names: Vec<&str> = read.iter().map(|test| test.name.as_str()).collect();
     assert_eq!(names, ["6.1.0-test", "7.2.0-test"]);
     assert!(read.iter().all(|kernel| !kernel.ok && kernel.inside.len() == 5));
-    let text = Format::Tap13.render_all(&records).expect("it, too");
+    let text = Format::Tap13.render(&records, &submission);
     assert!(text.contains(" - 7.2.0-test/recv/basic\n"), "{text}");
-    assert_eq!(Format::Junit.render_all(&records), None);
+    let text = Format::Lava.render(&records, &submission);
+    let ids: Vec<&str> = text.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{text}");
+    let report =
+        quick_junit::Report::deserialize_from_str(&Format::Junit.render(&records, &submission));
+    let suites = report.expect("it is a report").test_suites;
+    let names: BTreeSet<&str> = suites.iter().map(|suite| suite.name.as_str()).collect();
+    assert_eq!(names.len(), suites.len());
+    assert!(names.contains("6.1.0-test.recv") && names.contains("7.2.0-test.recv"), "{names:?}");
+    let text = Format::Kcidb.render(&records, &submission);
+    let report: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    let ids = |list: &str| {
+        let list = report[list].as_array().expect("it is a list").clone();
+        list.into_iter().map(|one| one["id"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!((ids("checkouts").len(), ids("builds").len()), (2, 2));
+    assert_eq!(ids("tests").iter().collect::<BTreeSet<_>>().len(), ids("tests").len());
 }
 
 #[test]
@@ -297,7 +314,7 @@ fn kcidb_fits_the_schema(#[case] build: Option<String>) {
         serde_json::from_str(include_str!("data/kcidb-5.3.json")).expect("the schema is JSON");
     let schema = jsonschema::validator_for(&schema).expect("the schema is one");
     let submission = Submission { origin: "lab".into(), build: build.clone() };
-    let text = Format::Kcidb.render(&record(), &submission);
+    let text = Format::Kcidb.render(&[record()], &submission);
     let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
     let wrong: Vec<String> = schema.iter_errors(&value).map(|error| error.to_string()).collect();
     assert!(wrong.is_empty(), "{wrong:?}");

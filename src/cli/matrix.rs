@@ -10,10 +10,12 @@ use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
 use super::output::Output;
+use super::report::SubmissionArguments;
 use super::run::progress_bar;
 use super::vm::MachineArguments;
 use super::{End, Failure, table};
 use crate::live::Pool;
+use crate::report;
 use crate::suite::{
     self, Case, Catalogue, Kernel, Matrix, Plan, RunRecord, Selection, new_folder, read_records,
     write_record,
@@ -60,12 +62,14 @@ pub(super) struct MatrixArguments {
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
-    /// Form of the table
+    /// Form of the table, or of the results on all kernels
     #[arg(long, value_enum, default_value_t = Format::Pretty)]
     format: Format,
     /// Show every step that differs, not only those with a label
     #[arg(long, short)]
     verbose: bool,
+    #[command(flatten)]
+    submission: SubmissionArguments,
     #[command(flatten)]
     machine: MachineArguments,
 }
@@ -76,6 +80,16 @@ enum Format {
     Pretty,
     /// The matrix as data
     Json,
+    /// The Kernel Test Anything Protocol, version 1
+    Ktap,
+    /// The Test Anything Protocol, version 13
+    Tap13,
+    /// JUnit's XML, as Jenkins reads it
+    Junit,
+    /// The kernel CI database's JSON, version 5.3
+    Kcidb,
+    /// LAVA's signal lines
+    Lava,
 }
 
 pub(super) fn run(arguments: &MatrixArguments, output: &mut Output) -> Result<End, Failure> {
@@ -89,7 +103,13 @@ pub(super) fn run(arguments: &MatrixArguments, output: &mut Output) -> Result<En
             || record.claims.iter().any(|claim| claim.standing.is_finding())
     };
     let matrix = Matrix::of(records);
+    let machine = |format| arguments.submission.render(format, &matrix.records);
     let text = match arguments.format {
+        Format::Ktap => machine(report::Format::Ktap)?,
+        Format::Tap13 => machine(report::Format::Tap13)?,
+        Format::Junit => machine(report::Format::Junit)?,
+        Format::Kcidb => machine(report::Format::Kcidb)?,
+        Format::Lava => machine(report::Format::Lava)?,
         Format::Pretty => table::pretty(&matrix, arguments.verbose),
         Format::Json => {
             serde_json::to_string_pretty(&matrix).expect("a matrix is plain data") + "\n"

@@ -18,7 +18,7 @@ use crate::trace::Trace;
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
     /// Run records, as `run --format json` writes them, or folders of them, as
-    /// `matrix --output` does; junit, kcidb, lava and drawings take one
+    /// `matrix --output` does; drawings take one
     #[arg(required = true, value_name = "DIR|RECORD")]
     records: Vec<PathBuf>,
     /// Form of the report
@@ -101,6 +101,14 @@ impl SubmissionArguments {
     pub fn submission(&self) -> Submission {
         Submission { origin: self.kcidb_origin.clone(), build: self.kcidb_build.clone() }
     }
+
+    /// Records in a form that machines read.
+    pub fn render(&self, format: Format, records: &[RunRecord]) -> Result<String, Failure> {
+        if self.kcidb_build.is_some() && records.len() > 1 {
+            return Err(Failure::User("--kcidb-build is for one record".to_owned()));
+        }
+        Ok(format.render(records, &self.submission()))
+    }
 }
 
 pub(super) fn report(arguments: &ReportArguments, output: &mut Output) -> Result<End, Failure> {
@@ -127,25 +135,27 @@ pub(super) fn report(arguments: &ReportArguments, output: &mut Output) -> Result
     if arguments.costs.is_some() {
         return Err(Failure::User(COSTS.to_owned()));
     }
-    let several = match arguments.format {
-        ReportFormat::Ktap => Format::Ktap.render_all(&records),
-        ReportFormat::Tap13 => Format::Tap13.render_all(&records),
+    let machine = match arguments.format {
+        ReportFormat::Ktap => Some(Format::Ktap),
+        ReportFormat::Tap13 => Some(Format::Tap13),
+        ReportFormat::Junit => Some(Format::Junit),
+        ReportFormat::Kcidb => Some(Format::Kcidb),
+        ReportFormat::Lava => Some(Format::Lava),
         _ => None,
     };
-    if let Some(text) = several.filter(|_| records.len() > 1 && arguments.only.is_none()) {
+    if let Some(format) = machine {
+        if arguments.only.is_some() {
+            return Err(Failure::User(ONLY.to_owned()));
+        }
+        let text = arguments.submission.render(format, &records)?;
         OutputFile::open(to)?.write(&text, output)?;
         return Ok(End::Known);
     }
     let (Some(record), true) = (records.pop(), records.is_empty()) else {
-        let why = "this form takes one record; html, markdown, rst, man, json, ktap and tap13 take several";
+        let why = "drawings are made of one record; all other forms take several";
         return Err(Failure::User(why.to_owned()));
     };
-    let format = match arguments.format {
-        ReportFormat::Ktap => Format::Ktap,
-        ReportFormat::Tap13 => Format::Tap13,
-        ReportFormat::Junit => Format::Junit,
-        ReportFormat::Kcidb => Format::Kcidb,
-        ReportFormat::Lava => Format::Lava,
+    match arguments.format {
         ReportFormat::Drawing => {
             let mut text = String::new();
             for (case, trace) in traces(&record, arguments.only.as_deref())? {
@@ -153,19 +163,9 @@ pub(super) fn report(arguments: &ReportArguments, output: &mut Output) -> Result
                 let _ = writeln!(text, "{}\n\n{drawn}", case.scenario);
             }
             OutputFile::open(to)?.write(&text, output)?;
-            return Ok(End::Known);
         }
-        ReportFormat::Svg => {
-            svg(&traces(&record, arguments.only.as_deref())?, to, output)?;
-            return Ok(End::Known);
-        }
-        _ => unreachable!("the others were told apart above"),
-    };
-    if arguments.only.is_some() {
-        return Err(Failure::User(ONLY.to_owned()));
+        _ => svg(&traces(&record, arguments.only.as_deref())?, to, output)?,
     }
-    let file = OutputFile::open(to)?;
-    file.write(&format.render(&record, &arguments.submission.submission()), output)?;
     Ok(End::Known)
 }
 

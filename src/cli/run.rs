@@ -180,8 +180,9 @@ pub(super) fn tell(
     output: &mut Output,
 ) -> Result<End, Failure> {
     let record = || RunRecord::of(result, arguments.plan());
-    let machine =
-        |format: report::Format| Some(format.render(&record(), &arguments.submission.submission()));
+    let machine = |format: report::Format| {
+        Some(format.render(&[record()], &arguments.submission.submission()))
+    };
     let text = match arguments.format {
         Format::Pretty => Some(pretty(result, arguments)),
         Format::Json => {

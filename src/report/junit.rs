@@ -7,15 +7,28 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::test::{Outcome, Test, tests};
 use crate::suite::RunRecord;
 
-/// A record. An expected failure is told as skipped with the type `xfail`, as
+/// Records, the suites of several each named after its kernel. An expected failure is told as skipped with the type `xfail`, as
 /// the form has no word for it.
-pub(super) fn render(record: &RunRecord) -> String {
+pub(super) fn render(records: &[RunRecord]) -> String {
+    let releases: Vec<&str> = records.iter().map(|record| record.kernel.release.as_str()).collect();
+    let mut report = Report::new(format!("unotify-lab on Linux {}", releases.join(", ")));
+    for record in records {
+        report.add_test_suites(suites(record, records.len() > 1));
+    }
+    let text = report.to_string().expect("the report is written into memory");
+    // Jenkins' schema has no such count for the whole.
+    text.replacen(&format!(" skipped=\"{}\"", report.skipped), "", 1)
+}
+
+fn suites(record: &RunRecord, of_several: bool) -> Vec<TestSuite> {
     let kernel = &record.kernel;
-    let mut report = Report::new(format!("unotify-lab on Linux {}", kernel.release));
     let mut suites: Vec<TestSuite> = Vec::new();
     let mut known: BTreeMap<String, usize> = BTreeMap::new();
     for test in tests(record) {
-        let (suite, name) = places(&test);
+        let (mut suite, name) = places(&test);
+        if of_several {
+            suite = format!("{}.{suite}", kernel.release);
+        }
         let index = *known.entry(suite.clone()).or_insert_with(|| {
             let mut new = TestSuite::new(suite.as_str());
             new.add_property(("kernel.release", kernel.release.as_str()));
@@ -26,10 +39,7 @@ pub(super) fn render(record: &RunRecord) -> String {
         });
         suites[index].add_test_case(case(&test, &suite, name));
     }
-    report.add_test_suites(suites);
-    let text = report.to_string().expect("the report is written into memory");
-    // Jenkins' schema has no such count for the whole.
-    text.replacen(&format!(" skipped=\"{}\"", report.skipped), "", 1)
+    suites
 }
 
 /// The suite and the name in it.

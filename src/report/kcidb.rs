@@ -1,5 +1,7 @@
 //! The kernel CI database's JSON, version 5.3.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -19,29 +21,39 @@ pub struct Submission {
 /// The longest excerpt of a log that is taken, in characters.
 const LONGEST_EXCERPT: usize = 16384;
 
-/// A record. Times are left out, as a record has none.
-pub(super) fn render(record: &RunRecord, submission: &Submission) -> String {
+/// Records. Times are left out, as a record has none.
+pub(super) fn render(records: &[RunRecord], submission: &Submission) -> String {
+    let mut lists: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for record in records {
+        add(record, submission, &mut |list, value| lists.entry(list).or_default().push(value));
+    }
+    let mut report = Map::new();
+    report.insert("version".to_owned(), json!({ "major": 5, "minor": 3 }));
+    report.extend(lists.into_iter().map(|(name, list)| (name.to_owned(), json!(list))));
+    serde_json::to_string_pretty(&report).expect("it is plain data") + "\n"
+}
+
+/// What a record adds to the lists of a report.
+fn add(record: &RunRecord, submission: &Submission, to: &mut impl FnMut(&'static str, Value)) {
     let origin = &submission.origin;
     let kernel = &record.kernel;
     let all = serde_json::to_string(record).expect("a record is plain data");
     let run = short_hash(&all);
-    let mut report = Map::new();
-    report.insert("version".to_owned(), json!({ "major": 5, "minor": 3 }));
     let build = submission.build.clone().unwrap_or_else(|| {
         let told = serde_json::to_string(kernel).expect("a kernel is plain data");
         let id = format!("{origin}:{}-{}", kernel.release, short_hash(&told));
-        report.insert("checkouts".to_owned(), json!([{ "id": id, "origin": origin }]));
+        to("checkouts", json!({ "id": id, "origin": origin }));
         let architecture = kernel.machine.to_ascii_lowercase();
-        report.insert(
-            "builds".to_owned(),
-            json!([{
+        to(
+            "builds",
+            json!({
                 "id": id,
                 "checkout_id": id,
                 "origin": origin,
                 "architecture": architecture,
                 "comment": format!("Linux {} {}", kernel.release, kernel.version),
                 "misc": { "config": kernel.config, "facts": record.facts },
-            }]),
+            }),
         );
         id
     });
@@ -50,30 +62,24 @@ pub(super) fn render(record: &RunRecord, submission: &Submission) -> String {
         "misc": { "settings": kernel.settings, "user": record.user },
     });
     let tests = tests(record);
-    let list: Vec<Value> = tests
-        .iter()
-        .zip(dotted(&tests))
-        .map(|(test, path)| {
-            let mut value = json!({
-                "id": format!("{origin}:{run}.{path}"),
-                "build_id": build,
-                "origin": origin,
-                "path": format!("unotify-lab.{path}"),
-                "status": status(&test.outcome),
-                "environment": environment,
-                "misc": { "tool": record.tool, "name": test.path.join("/") },
-            });
-            if let Some(why) = test.outcome.reason() {
-                value["comment"] = json!(without_nul(why));
-            }
-            if let Some(excerpt) = excerpt(test) {
-                value["log_excerpt"] = json!(excerpt);
-            }
-            value
-        })
-        .collect();
-    report.insert("tests".to_owned(), json!(list));
-    serde_json::to_string_pretty(&report).expect("it is plain data") + "\n"
+    for (test, path) in tests.iter().zip(dotted(&tests)) {
+        let mut value = json!({
+            "id": format!("{origin}:{run}.{path}"),
+            "build_id": build,
+            "origin": origin,
+            "path": format!("unotify-lab.{path}"),
+            "status": status(&test.outcome),
+            "environment": environment,
+            "misc": { "tool": record.tool, "name": test.path.join("/") },
+        });
+        if let Some(why) = test.outcome.reason() {
+            value["comment"] = json!(without_nul(why));
+        }
+        if let Some(excerpt) = excerpt(test) {
+            value["log_excerpt"] = json!(excerpt);
+        }
+        to("tests", value);
+    }
 }
 
 /// What is known not to hold is no failure of the kernel, and no pass.

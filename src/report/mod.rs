@@ -36,32 +36,31 @@ pub enum Format {
 }
 
 impl Format {
-    /// A record in this form; `submission` is for KCIDB.
-    pub fn render(self, record: &RunRecord, submission: &Submission) -> String {
+    /// Records in this form, where there are several each kernel's tests below
+    /// its release; `submission` is for KCIDB, and a build in it for a single
+    /// record.
+    pub fn render(self, records: &[RunRecord], submission: &Submission) -> String {
+        let all = || tests_of(records);
         match self {
-            Format::Ktap => ktap::render(&tests(record)),
-            Format::Tap13 => tap13::render(&tests(record)),
-            Format::Junit => junit::render(record),
-            Format::Kcidb => kcidb::render(record, submission),
-            Format::Lava => lava::render(&tests(record)),
+            Format::Ktap => ktap::render(&all()),
+            Format::Tap13 => tap13::render(&all()),
+            Format::Junit => junit::render(records),
+            Format::Kcidb => kcidb::render(records, submission),
+            Format::Lava => lava::render(&all()),
         }
     }
+}
 
-    /// Several records, each kernel's tests below its release; `None` for
-    /// forms that have no place for that.
-    pub fn render_all(self, records: &[RunRecord]) -> Option<String> {
-        let render = match self {
-            Format::Ktap => ktap::render,
-            Format::Tap13 => tap13::render,
-            Format::Junit | Format::Kcidb | Format::Lava => return None,
-        };
-        let below = |record: &RunRecord| {
-            let mut tests = tests(record);
-            for test in &mut tests {
-                test.path.insert(0, record.kernel.release.clone());
-            }
-            tests
-        };
-        Some(render(&records.iter().flat_map(below).collect::<Vec<_>>()))
-    }
+/// The tests of several records, each kernel's below its release; of a single
+/// one, as they are.
+fn tests_of(records: &[RunRecord]) -> Vec<Test> {
+    let several = records.len() > 1;
+    let below = |record: &RunRecord| {
+        let mut tests = tests(record);
+        if several {
+            tests.iter_mut().for_each(|test| test.path.insert(0, record.kernel.release.clone()));
+        }
+        tests
+    };
+    records.iter().flat_map(below).collect()
 }
