@@ -31,8 +31,8 @@ const PICTURE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "claim", "demo", "explore", "live", "model", "profile", "report", "scenario", "suite",
-            "trace", "verdict", "vm",
+            "claim", "demo", "explore", "fuzz", "live", "model", "profile", "report", "scenario",
+            "suite", "trace", "verdict", "vm",
         ],
     ),
 ];

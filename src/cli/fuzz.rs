@@ -11,8 +11,7 @@ use clap::builder::PossibleValuesParser;
 use super::output::{Output, style};
 use super::{End, Failure, explore};
 use crate::explore::{Judgement, Plan};
-use crate::fuzz::{Target, divergence, profile, scenario, shrink};
-use crate::generate::bytes_of;
+use crate::fuzz::{Target, bytes_of, divergence, profile, scenario, shrink};
 use crate::live::Pool;
 
 const FUZZ_HELP: &str = "\

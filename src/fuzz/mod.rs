@@ -12,6 +12,7 @@ mod texts;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
+pub use crate::generate::bytes_of;
 pub use shrink::{divergence, shrink};
 
 use crate::explore::{Judgement, Plan, Reached};
