@@ -80,7 +80,9 @@ fn assert_nothing_left(scratch: &Path, story: &str) {
 }
 
 fn start(scratch: &Path, scenario: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_unotify-lab"))
+    // Who is started in the background by a shell ignores SIGINT.
+    Command::new("env")
+        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_unotify-lab")])
         .args(["run", "--jobs", "2", "--repeat", "40"])
         .arg(scenario)
         .env("TMPDIR", scratch)
