@@ -1,12 +1,12 @@
-//! Laws that hold for any case: of what is made up, of stacks of filters, of
-//! the model. (That the kernel takes and computes what `bpf` says is for
-//! those who ask a kernel.)
+//! Laws that hold for any case: of what is made up, of programs in the running
+//! kernel, of stacks of filters, of the model.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use unotify_lab::abi::SockFilter;
 use unotify_lab::bpf::{Program, validate};
 use unotify_lab::filter::{evaluate_stack, precedence};
+use unotify_lab::fuzz::Target;
 use unotify_lab::generate::{CASE_BYTES, Stack, from_bytes, smaller};
 use unotify_lab::model::{Agreement, Setting, agree, predict};
 use unotify_lab::profile::{FACTS, Profile};
@@ -57,6 +57,11 @@ fn json(traces: &[Trace]) -> String {
     serde_json::to_string(traces).expect("traces are plain data")
 }
 
+/// Asks the running kernel, in a task that is thrown away.
+fn asked(target: Target, bytes: &[u8]) -> Result<(), String> {
+    target.start(None)?.check(bytes, &mut |_| {})
+}
+
 #[test]
 fn no_bytes_are_a_case() {
     let scenario: Scenario = from_bytes(&[]);
@@ -90,6 +95,24 @@ proptest! {
         for program in &stack.programs {
             prop_assert_eq!(validate(&program.0), Ok(()));
         }
+    }
+
+    /// seccomp(2) takes a program if and only if the rules do.
+    #[test]
+    fn the_kernel_takes_what_the_rules_take(bytes in bytes()) {
+        prop_assert_eq!(asked(Target::BpfValidate, &bytes), Ok(()));
+    }
+
+    /// What becomes of calls under a program is what its evaluation says.
+    #[test]
+    fn the_kernel_computes_what_evaluation_computes(bytes in bytes()) {
+        prop_assert_eq!(asked(Target::BpfEval, &bytes), Ok(()));
+    }
+
+    /// The same of several programs, whichever is the newest.
+    #[test]
+    fn the_kernel_chooses_among_filters_as_precedence_says(bytes in bytes()) {
+        prop_assert_eq!(asked(Target::StackEval, &bytes), Ok(()));
     }
 
     /// Whichever way they were installed, the strongest action wins; and its
