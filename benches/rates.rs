@@ -112,6 +112,7 @@ fn plan(profile: &Profile) -> Plan {
     Plan {
         seed: SEED,
         first: 0,
+        most_found: 8,
         cases: None,
         time: None,
         profile: profile.clone(),

@@ -42,6 +42,9 @@ pub(super) struct ExploreArguments {
     /// The first case of the row
     #[arg(long, value_name = "N", default_value_t = 0)]
     first: u64,
+    /// Begin no more cases after so many divergences
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    most_found: u64,
     /// Worker processes at a time; one for each processor unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: Option<u16>,
@@ -70,6 +73,7 @@ impl ExploreArguments {
         words.push(format!("--first={}", self.first));
         words.extend(self.seconds.map(|seconds| format!("--seconds={seconds}")));
         words.extend(self.cases.map(|cases| format!("--cases={cases}")));
+        words.push(format!("--most-found={}", self.most_found));
         words.extend(self.profile.map(|release| format!("--profile={release}")));
         words.extend(self.jobs.map(|jobs| format!("--jobs={jobs}")));
         words.extend(self.verbose.then(|| "--verbose".to_owned()));
@@ -96,6 +100,7 @@ pub(super) fn explore(arguments: &ExploreArguments, output: &mut Output) -> Resu
         first: arguments.first,
         cases: arguments.cases,
         time: arguments.seconds.map(Duration::from_secs),
+        most_found: arguments.most_found,
         profile: Profile::of(release),
         root: nix::unistd::getuid().is_root(),
     };

@@ -195,6 +195,7 @@ fn converse(bytes: &[u8], folder: &Path, output: &mut Output) -> Result<End, Fai
     let plan = Plan {
         seed: number.into(),
         first: 0,
+        most_found: 1,
         cases: None,
         time: None,
         profile: profile().map_err(Failure::Harness)?,

@@ -30,14 +30,13 @@ pub struct Plan {
     pub cases: Option<u64>,
     /// How long new cases are begun.
     pub time: Option<Duration>,
+    /// After so many divergences no more cases are begun.
+    pub most_found: u64,
     /// The kernel's facts.
     pub profile: Profile,
     /// Whether actors run as root.
     pub root: bool,
 }
-
-/// After so many divergences there is enough to look at.
-const ENOUGH: u64 = 8;
 
 /// What came of running a scenario once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,7 +162,7 @@ impl Plan {
                 if matches!(ran.judgement, Judgement::Refused(_) | Judgement::Trouble(_)) {
                     report.found.push(ran);
                 }
-                stop.store(report.found.len() as u64 >= ENOUGH, relaxed);
+                stop.store(report.found.len() as u64 >= self.most_found, relaxed);
                 report.statistics.time = begin.elapsed();
                 progress(&report.statistics);
             },

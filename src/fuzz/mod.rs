@@ -171,6 +171,7 @@ impl Conversation {
         let plan = Plan {
             seed: 0,
             first: 0,
+            most_found: 1,
             cases: None,
             time: None,
             profile: profile()?,
