@@ -17,7 +17,7 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("live", &["abi", "bpf", "filter", "scenario", "trace"]),
     ("verdict", &["claim", "model", "profile", "trace"]),
     ("suite", &["claim", "live", "model", "profile", "scenario", "trace", "verdict"]),
-    ("report", &["claim", "profile", "suite", "trace", "verdict"]),
+    ("report", &["claim", "profile", "scenario", "suite", "trace", "verdict"]),
     ("explore", &["generate", "live", "model", "profile", "scenario", "trace"]),
     (
         "fuzz",

@@ -64,6 +64,7 @@ fn record() -> RunRecord {
                 trace: (!matches!(verdict, Verdict::Skipped(_) | Verdict::Fault(_)))
                     .then(|| Trace { events: vec![event.clone()] }),
                 ways: Vec::new(),
+                more_ways: None,
                 verdict,
             })
             .collect(),

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use rstest::{fixture, rstest};
-use unotify_lab::suite::{FactStanding, Matrix, RunRecord};
+use unotify_lab::suite::{FactStanding, Matrix, RunRecord, StepRow, Way, diff};
 use unotify_lab::trace::{Event, Outcome, Trace};
-use unotify_lab::verdict::Verdict;
+use unotify_lab::verdict::{Difference, Verdict};
 
 fn lab(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_unotify-lab"))
@@ -79,12 +79,161 @@ fn kernels_stand_by_release_and_stretches_say_since_when(here: RunRecord) {
     let case = matrix.cases.iter().find(|case| case.scenario == "recv/after-last-exit");
     let steps = &case.expect("it differs").steps;
     let step = steps.iter().find(|step| step.label.as_deref() == Some("end")).expect("it differs");
-    let told: Vec<(usize, usize, &str)> = step
-        .stretches()
-        .into_iter()
-        .map(|stretch| (stretch.first, stretch.last, stretch.outcome))
+    assert_eq!(told(step), [(vec![0, 1], "blocks".into()), (vec![2, 3], "ENOENT".into())]);
+}
+
+fn told(step: &StepRow) -> Vec<(Vec<usize>, String)> {
+    step.stretches().into_iter().map(|one| (one.kernels, one.did.to_string())).collect()
+}
+
+/// What changed in `recv/after-last-exit`, between which kernels by number.
+fn changes(matrix: &Matrix) -> Vec<(usize, usize)> {
+    let case = matrix.cases.iter().find(|case| case.scenario == "recv/after-last-exit");
+    case.map_or_else(Vec::new, |case| case.changes.iter().map(|one| (one.from, one.to)).collect())
+}
+
+fn without(mut record: RunRecord, verdict: &Verdict) -> RunRecord {
+    for case in &mut record.cases {
+        case.trace = case.trace.take().filter(|_| !matches!(verdict, Verdict::Skipped(_)));
+        case.verdict = verdict.clone();
+    }
+    record
+}
+
+#[rstest]
+fn what_changes_and_changes_back_is_told_as_that(here: RunRecord) {
+    // As a backport to one stable series has it.
+    let matrix = Matrix::of(vec![
+        old(&here, "6.1.192"),
+        new(&here, "6.12.117"),
+        old(&here, "6.18.15"),
+        new(&here, "7.2.13"),
+    ]);
+    assert_eq!(changes(&matrix), [(0, 1), (1, 2), (2, 3)]);
+    let folder = folder_of(&matrix.records);
+    let output = lab(&["report", path(&folder), "--format", "markdown"]);
+    let text = text(&output.stdout);
+    assert!(text.contains("## Changed between 6.12.117 and 6.18.15"), "{text}");
+    assert!(text.contains("* it changed 3 times"), "{text}");
+}
+
+#[rstest]
+#[case::not_run(Verdict::Skipped("needs two processors".to_owned()))]
+#[case::cut_off(Verdict::Inconclusive("no end after 30 s".to_owned()))]
+#[case::unstable(Verdict::Unstable(Difference { line: 1, expected: "a".into(), seen: "b".into() }))]
+fn nothing_is_said_of_a_kernel_that_gave_no_answer(here: RunRecord, #[case] verdict: Verdict) {
+    let kernels = |between: RunRecord| {
+        Matrix::of(vec![
+            old(&here, "5.10.262"),
+            old(&here, "6.1.192"),
+            without(between, &verdict),
+            new(&here, "6.18.15"),
+            new(&here, "7.2.13"),
+        ])
+    };
+    // Whatever it did before it was cut off.
+    for between in [old(&here, "6.12.117"), new(&here, "6.12.117")] {
+        let matrix = kernels(between);
+        assert_eq!(changes(&matrix), [(1, 3)]);
+        let steps = &matrix.cases[0].steps;
+        assert_eq!(steps[0].outcomes[2], None);
+        assert_eq!(matrix.kernels_told(&told(&steps[0])[1].0), "6.18.15 to 7.2.13");
+    }
+    let matrix = Matrix::of(vec![
+        new(&here, "6.12.117"),
+        without(old(&here, "6.18.15"), &verdict),
+        new(&here, "7.2.13"),
+    ]);
+    assert!(matrix.cases.is_empty());
+    assert_eq!(matrix.kernels_told(&[0, 2]), "6.12.117, 7.2.13");
+}
+
+#[rstest]
+fn a_change_without_a_label_is_told_beside_one_with_it(here: RunRecord) {
+    // A labelled step changed first, and another one, without label, later.
+    let later = |release: &str| {
+        let mut record = new(&here, release);
+        let case = record.cases.iter_mut().find(|case| case.scenario == "recv/after-last-exit");
+        let trace = case.and_then(|case| case.trace.as_mut()).expect("it ran");
+        let event = trace.events.iter_mut().find(|event| event.label.is_none());
+        event.expect("there is one").outcome = Outcome::Returned(77);
+        record
+    };
+    let matrix = Matrix::of(vec![old(&here, "6.1.192"), new(&here, "6.12.117"), later("7.2.13")]);
+    assert_eq!(changes(&matrix), [(0, 1), (1, 2)]);
+    let folder = folder_of(&matrix.records);
+    let output = lab(&["matrix", "--from", path(&folder)]);
+    let text = text(&output.stdout);
+    assert!(text.contains("7.2.13: returns 77   (changed between 6.12.117 and 7.2.13)"), "{text}");
+}
+
+/// The record of a race: how often it went each way, 0 for a way that the
+/// model allows.
+fn race(base: &RunRecord, release: &str, ways: &[(Outcome, Outcome, usize)]) -> RunRecord {
+    let event = |act: usize, text: &str, label: Option<&str>, outcome: &Outcome| Event {
+        act: Some(act),
+        actor: Some("S".to_owned()),
+        text: text.to_owned(),
+        label: label.map(str::to_owned),
+        outcome: outcome.clone(),
+    };
+    let mut record = new(base, release);
+    record.cases.truncate(1);
+    let case = &mut record.cases[0];
+    case.trace = None;
+    let trace = |send: &Outcome, call: &Outcome| Trace {
+        events: vec![event(0, "send n1", Some("reply"), send), event(1, "call", None, call)],
+    };
+    let way = |(send, call, count): &(Outcome, Outcome, usize)| Way {
+        count: *count,
+        trace: trace(send, call),
+    };
+    case.ways = ways.iter().map(way).collect();
+    record
+}
+
+const OK: Outcome = Outcome::Returned(0);
+const THREE: Outcome = Outcome::Returned(3);
+const EINTR: Outcome = Outcome::Returned(-4);
+
+#[rstest]
+#[case::same_ways_seen_by_chance(
+    &[(OK, THREE, 97), (ENOENT, EINTR, 3)], &[(OK, THREE, 100), (ENOENT, EINTR, 0)], &[]
+)]
+#[case::counts_alone(&[(OK, THREE, 1), (ENOENT, EINTR, 99)], &[(OK, THREE, 99), (ENOENT, EINTR, 1)], &[])]
+#[case::never_seen_and_not_allowed_there(
+    &[(OK, THREE, 100), (ENOENT, EINTR, 0)], &[(OK, THREE, 100)], &[]
+)]
+#[case::seen_and_not_allowed_there(
+    &[(OK, THREE, 99), (ENOENT, EINTR, 1)], &[(OK, THREE, 100)], &["reply: S: send n1"]
+)]
+#[case::other_ways_together(
+    &[(OK, THREE, 50), (ENOENT, EINTR, 49), (OK, EINTR, 1)],
+    &[(OK, THREE, 50), (ENOENT, EINTR, 50)],
+    &["what goes together"]
+)]
+fn a_race_differs_where_a_way_was_seen_that_the_other_kernel_may_not_go(
+    here: RunRecord,
+    #[case] before: &[(Outcome, Outcome, usize)],
+    #[case] after: &[(Outcome, Outcome, usize)],
+    #[case] steps: &[&str],
+) {
+    let records = [race(&here, "6.1.192", before), race(&here, "6.12.117", after)];
+    let found = diff(&records[0], &records[1]);
+    let differing: Vec<&str> = found
+        .iter()
+        .flat_map(|one| &one.steps)
+        .filter(|step| step.label.is_some() || step.step.starts_with("what"))
+        .map(|step| step.step.as_str())
         .collect();
-    assert_eq!(told, [(0, 1, "blocks"), (2, 3, "ENOENT")]);
+    assert_eq!(differing, steps);
+    assert_eq!(found.is_empty(), steps.is_empty());
+    let matrix = Matrix::of(records.to_vec());
+    assert_eq!(matrix.cases.len(), found.len());
+    // Where the model does not tell all ways, nothing is said.
+    let mut open = records;
+    open[1].cases[0].more_ways = Some("there are more ways than are told".to_owned());
+    assert_eq!(diff(&open[0], &open[1]), []);
 }
 
 #[rstest]
@@ -142,7 +291,7 @@ fn the_same_events_in_another_order_are_a_difference(here: RunRecord) {
     ]);
     let step = &matrix.cases[0].steps[0];
     assert_eq!(step.step, "order of events");
-    let told: Vec<&str> = step.outcomes.iter().flatten().map(String::as_str).collect();
+    let told: Vec<String> = step.outcomes.iter().flatten().map(ToString::to_string).collect();
     assert_eq!(told, ["B: yy, then C: zzz", "C: zzz, then B: yy"]);
 }
 

@@ -34,7 +34,9 @@ fn wrong(validator: &Validator, value: &Value) -> Vec<String> {
 }
 
 #[rstest]
-fn the_schemas_are_fresh(#[values("scenario", "trace", "record")] of: &str) {
+fn the_schemas_are_fresh(
+    #[values("scenario", "trace", "record", "matrix", "report", "cost", "probe")] of: &str,
+) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema");
     let path = folder.join(format!("{of}.json"));
     let printed = lab(&["schema", of]);
@@ -67,6 +69,49 @@ fn a_record_and_its_traces_fit() {
     let found = wrong(&records, &record);
     assert!(found.iter().any(|error| error.starts_with("/format")), "{found:?}");
     assert!(found.iter().any(|error| error.starts_with("/cases/0/verdict")), "{found:?}");
+}
+
+/// The published records, and what is made of them and of this kernel.
+#[rstest]
+#[case::matrix("matrix", &["matrix", "--from", "RECORDS", "--format", "json"], "/facts/0/standing/0")]
+#[case::report(
+    "report",
+    &["report", "RECORDS", "--costs", "COST", "--format", "json"],
+    "/themes/0/scenarios/0/cases/0/variants/0"
+)]
+#[case::probe("probe", &["probe", "--json"], "/facts/0/holds")]
+fn what_the_command_writes_fits(#[case] of: &str, #[case] arguments: &[&str], #[case] place: &str) {
+    let reports = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports");
+    let named = |name: &str| reports.join(name).to_str().expect("it is text").to_owned();
+    let (records, cost) = (named("records"), named("cost.json"));
+    let arguments: Vec<&str> = arguments
+        .iter()
+        .map(|one| match *one {
+            "RECORDS" => records.as_str(),
+            "COST" => cost.as_str(),
+            other => other,
+        })
+        .collect();
+    let mut value: Value = serde_json::from_str(&lab(&arguments)).expect("it is JSON");
+    let schema = validator(of);
+    assert_eq!(wrong(&schema, &value), Vec::<String>::new());
+    // And it is no schema that anything fits.
+    value["format"] = 99.into();
+    *value.pointer_mut(place).expect("it is there") = "perhaps".into();
+    let found = wrong(&schema, &value);
+    assert!(found.iter().any(|error| error.starts_with("/format")), "{found:?}");
+    assert!(found.iter().any(|error| error.starts_with(place)), "{found:?}");
+    value.as_object_mut().expect("it is an object").remove("facts");
+    let found = wrong(&schema, &value);
+    assert!(found.iter().any(|error| error.contains("facts")), "{found:?}");
+}
+
+#[test]
+fn the_published_costs_fit() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/cost.json");
+    let text = fs::read_to_string(path).expect("it is there");
+    let value: Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(wrong(&validator("cost"), &value), Vec::<String>::new());
 }
 
 #[test]

@@ -13,8 +13,8 @@ use super::{Command, End, Failure};
 use crate::live::{Job, Pool, RunResult};
 use crate::profile;
 use crate::suite::{
-    self, Answer, Case, Catalogue, Found, Kernel, Plan, Question, Selection, Subject,
-    changed_steps, search, steady_traces,
+    self, Answer, Case, Catalogue, Found, Kernel, Plan, Question, Row, Selection, Subject, search,
+    steady_traces,
 };
 use crate::trace::Trace;
 use crate::vm::{self, KernelImage, Machine, VmError};
@@ -364,11 +364,10 @@ fn tell_change(
     names: [&str; 2],
     output: &mut Output,
 ) -> Result<(), Failure> {
-    for step in changed_steps(traces) {
+    for step in Row::of_traces(traces).steps().iter().filter(|step| step.is_changed()) {
         writeln!(output, "    {}, {}", case.scenario.id, step.step)?;
-        for (name, outcome) in names.into_iter().zip(&step.outcomes) {
-            let outcome = if outcome.is_empty() { "nothing" } else { outcome };
-            writeln!(output, "        {name}: {outcome}")?;
+        for (name, outcomes) in names.into_iter().zip(step.outcomes.iter().flatten()) {
+            writeln!(output, "        {name}: {outcomes}")?;
         }
     }
     Ok(())

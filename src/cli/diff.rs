@@ -83,9 +83,8 @@ fn tell_pair(
         }
         for step in &change.steps {
             writeln!(output, "    {}", step.step)?;
-            for (release, outcome) in releases.into_iter().zip(&step.outcomes) {
-                let outcome = if outcome.is_empty() { "nothing" } else { outcome };
-                writeln!(output, "        {release}: {outcome}")?;
+            for (release, outcomes) in releases.into_iter().zip(step.outcomes.iter().flatten()) {
+                writeln!(output, "        {release}: {outcomes}")?;
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::output::{Output, style};
@@ -18,18 +19,31 @@ pub(super) struct ProbeArguments {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Report {
+/// The version of the form.
+const FORMAT: u32 = 1;
+
+/// What `--json` writes.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ProbeReport {
+    /// The version of this format.
+    #[schemars(extend("const" = FORMAT))]
+    format: u32,
+    /// The kernel that runs.
     kernel: Kernel,
+    /// Its facts, in the order of the releases that brought them.
     facts: Vec<FactReport>,
 }
 
-#[derive(Serialize)]
+/// A fact.
+#[derive(Serialize, JsonSchema)]
 struct FactReport {
+    /// Its name.
     fact: &'static str,
+    /// What holds, in a sentence.
     summary: &'static str,
-    /// `null` where it was not decided.
+    /// Whether it holds; `null` where it was not decided.
     holds: Option<bool>,
+    /// Why it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     undecided: Option<String>,
 }
@@ -50,7 +64,7 @@ pub(super) fn run(arguments: &ProbeArguments, output: &mut Output) -> Result<End
             holds: one.holds.as_ref().ok().copied(),
             undecided: one.holds.as_ref().err().map(ToString::to_string),
         });
-        let report = Report { kernel, facts: facts.collect() };
+        let report = ProbeReport { format: FORMAT, kernel, facts: facts.collect() };
         let text = serde_json::to_string_pretty(&report).expect("a report is plain data");
         writeln!(output, "{text}")?;
     } else {

@@ -311,7 +311,8 @@ fn case_text(text: &mut String, case: &CaseResult<'_>, arguments: &RunArguments)
 fn ways_text(text: &mut String, case: &CaseResult<'_>) {
     let total: usize = case.ways.iter().map(|way| way.count).sum();
     let _ = writeln!(text, "    {total} runs");
-    for (way, difference) in case.ways.iter().zip(suite::differences(&case.ways)) {
+    let traces: Vec<_> = case.ways.iter().map(|way| &way.trace).collect();
+    for (way, difference) in case.ways.iter().zip(suite::differences(&traces)) {
         let frequency = match way.count {
             0 => "never",
             count if count == total => "always",

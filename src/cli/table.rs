@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::Reset;
 
 use super::output::style;
-use crate::suite::{FactStanding, Matrix, StepRow};
+use crate::suite::{FactStanding, Matrix, StepRow, Stretch};
 use crate::verdict::Verdict;
 
 /// The kernels, their facts, and what changed from one to the next.
@@ -14,8 +14,8 @@ pub(super) fn pretty(matrix: &Matrix, verbose: bool) -> String {
     for case in &matrix.cases {
         let behaviours = case.behaviours.join(", ");
         let _ = writeln!(text, "{}{}{Reset}  {behaviours}", style::HEAD, case.scenario);
-        let labelled = case.steps.iter().any(|step| step.label.is_some());
-        let told = |step: &&StepRow| verbose || !labelled || step.label.is_some();
+        let changed = || case.changes.iter().flat_map(|change| &change.steps);
+        let told = |step: &&StepRow| verbose || changed().any(|one| one.step == step.step);
         for step in case.steps.iter().filter(told) {
             step_text(&mut text, matrix, step);
         }
@@ -47,16 +47,14 @@ fn step_text(text: &mut String, matrix: &Matrix, step: &StepRow) {
     let name = |kernel: usize| matrix.kernels[kernel].name.as_str();
     let _ = writeln!(text, "    {}", step.step);
     let mut before = None;
-    for stretch in step.stretches() {
-        let (first, last) = (name(stretch.first), name(stretch.last));
-        let kernels = if first == last { first.to_owned() } else { format!("{first} to {last}") };
-        let outcome = if stretch.outcome.is_empty() { "nothing" } else { stretch.outcome };
+    for Stretch { kernels, did } in step.stretches() {
+        let (first, last) = (name(kernels[0]), name(kernels[kernels.len() - 1]));
         let changed = match before.replace(last) {
             Some(before) => format!("   (changed between {before} and {first})"),
             None => String::new(),
         };
-        let faint = style::FAINT;
-        let _ = writeln!(text, "        {kernels}: {outcome}{faint}{changed}{Reset}");
+        let (kernels, faint) = (matrix.kernels_told(&kernels), style::FAINT);
+        let _ = writeln!(text, "        {kernels}: {did}{faint}{changed}{Reset}");
     }
 }
 

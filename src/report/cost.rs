@@ -4,16 +4,18 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The version of the form.
 pub const COST_FORMAT: u32 = 1;
 
 /// What was measured, on one machine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Costs {
     /// [`COST_FORMAT`].
+    #[schemars(extend("const" = COST_FORMAT))]
     pub format: u32,
     /// The upstream release of the kernel, and the machine.
     pub kernel: String,
@@ -26,7 +28,7 @@ pub struct Costs {
 }
 
 /// Curves over the same quantity.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Chart {
     /// What it shows.
@@ -38,7 +40,7 @@ pub struct Chart {
 }
 
 /// One way of doing it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Curve {
     /// Which.
@@ -48,7 +50,7 @@ pub struct Curve {
 }
 
 /// One measurement.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Point {
     /// So many of what is varied.

@@ -1,49 +1,78 @@
 //! What changed between two run records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::record::RunRecord;
-use super::steps::{ChangedStep, changed_steps};
+use super::record::{CaseRecord, RunRecord};
+use super::row::{Row, StepRow};
+use crate::verdict::Verdict;
 
-/// One scenario that two runs saw differently.
+/// One case that two runs saw differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct CaseDifference {
     /// The scenario.
     pub scenario: String,
-    /// What differs, step by step; empty where only one of the runs has it.
-    pub steps: Vec<ChangedStep>,
-    /// Why there is nothing to compare, if so.
+    /// What differs, step by step, first before and then after; empty where
+    /// there is nothing to compare.
+    pub steps: Vec<StepRow>,
+    /// Why there is not, if so.
     pub missing: Option<String>,
 }
 
 /// What two runs saw differently, in the order of the scenarios' names.
-/// Scenarios whose file is not the same in both are told, not compared.
-pub fn diff(a: &RunRecord, b: &RunRecord) -> Vec<Change> {
-    let by_name = |record: &RunRecord| -> BTreeMap<String, usize> {
-        let cases = record.cases.iter().enumerate();
-        cases.map(|(index, case)| (case.scenario.clone(), index)).collect()
+/// Scenarios whose file is not the same in both are told, not compared; how
+/// races are compared is told at [`Row`].
+pub fn diff(before: &RunRecord, after: &RunRecord) -> Vec<CaseDifference> {
+    fn by_name(record: &RunRecord) -> BTreeMap<&str, &CaseRecord> {
+        record.cases.iter().map(|case| (case.scenario.as_str(), case)).collect()
+    }
+    let (first, second) = (by_name(before), by_name(after));
+    let names: BTreeSet<&str> = first.keys().chain(second.keys()).copied().collect();
+    let difference = |name: &str| {
+        let (steps, missing) = match compare(first.get(name).copied(), second.get(name).copied()) {
+            Ok(steps) if steps.is_empty() => return None,
+            Ok(steps) => (steps, None),
+            Err(why) => (Vec::new(), Some(why)),
+        };
+        Some(CaseDifference { scenario: name.to_owned(), steps, missing })
     };
-    let (first, second) = (by_name(a), by_name(b));
-    let names: std::collections::BTreeSet<&String> = first.keys().chain(second.keys()).collect();
-    names
-        .into_iter()
-        .filter_map(|name| {
-            let change = |steps, missing| Some(Change { scenario: name.clone(), steps, missing });
-            let (Some(before), Some(after)) = (first.get(name), second.get(name)) else {
-                return change(Vec::new(), Some("only one of the runs has it".to_owned()));
-            };
-            let (before, after) = (&a.cases[*before], &b.cases[*after]);
-            if before.hash != after.hash {
-                return change(Vec::new(), Some("its file is another one".to_owned()));
-            }
-            match (&before.trace, &after.trace) {
-                (Some(x), Some(y)) if x == y => None,
-                (Some(x), Some(y)) => change(changed_steps(&[x, y]), None),
-                (None, None) => None,
-                _ => change(Vec::new(), Some("it ran in one of the runs only".to_owned())),
-            }
-        })
-        .collect()
+    names.into_iter().filter_map(difference).collect()
+}
+
+/// The steps that tell two runs of a case apart, or why they cannot be
+/// compared.
+fn compare(
+    before: Option<&CaseRecord>,
+    after: Option<&CaseRecord>,
+) -> Result<Vec<StepRow>, String> {
+    let (Some(before), Some(after)) = (before, after) else {
+        return Err("only one of the runs has it".to_owned());
+    };
+    if before.hash != after.hash {
+        return Err("its file is another one".to_owned());
+    }
+    match (silence(before), silence(after)) {
+        (None, None) => {
+            let mut steps = Row::of(&[Some(before), Some(after)]).steps();
+            steps.retain(StepRow::is_changed);
+            Ok(steps)
+        }
+        // What neither of them ran is no difference.
+        (Some(_), Some(_)) if before.verdict == after.verdict => Ok(Vec::new()),
+        (Some(why), None) => Err(format!("before, {why}")),
+        (None, Some(why)) => Err(format!("after, {why}")),
+        (Some(old), Some(new)) => Err(format!("before, {old}; after, {new}")),
+    }
+}
+
+/// Why a run of a case says nothing that could be compared.
+fn silence(case: &CaseRecord) -> Option<String> {
+    match &case.verdict {
+        Verdict::Skipped(why) => Some(format!("it was not run: {why}")),
+        Verdict::Inconclusive(why) => Some(format!("it came to no end: {why}")),
+        Verdict::Fault(why) => Some(format!("the harness failed: {why}")),
+        Verdict::Unstable(_) => Some("two runs of it differed".to_owned()),
+        _ => case.seen().is_empty().then(|| "nothing was seen".to_owned()),
+    }
 }
 
 /// Records of two matrices that belong together, and those that have no

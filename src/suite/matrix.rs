@@ -2,18 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::record::{CaseRecord, RunRecord};
-use super::steps::{changed_steps, differ};
+use super::row::{Change, Row, StepRow};
 use crate::profile::{FACTS, Fact, Profile, Release};
-use crate::trace::Trace;
 use crate::verdict::{Verdict, observed_profile};
 
 /// Kernels and what differs between them. Lists that have one entry a kernel
 /// are in the order of [`Matrix::kernels`].
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Matrix {
+    /// The version of this format.
+    #[schemars(extend("const" = Self::FORMAT))]
+    pub format: u32,
     /// The kernels, oldest upstream release first.
     pub kernels: Vec<MatrixKernel>,
     /// The kernels' facts, as the table of facts has them.
@@ -32,7 +35,7 @@ pub struct Matrix {
 }
 
 /// A column.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct MatrixKernel {
     /// What it is called in tables: the upstream release, or what uname(2)
     /// says where that alone would not tell it from another.
@@ -48,7 +51,7 @@ pub struct MatrixKernel {
 }
 
 /// A fact, and which kernels have it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FactRow {
     /// Its name.
     pub fact: &'static str,
@@ -56,12 +59,20 @@ pub struct FactRow {
     pub summary: &'static str,
     /// The first mainline release with it.
     pub since: String,
+    /// The commit that made it so, as far as known.
+    pub commit: &'static str,
+    /// Releases of earlier stable series that brought it there.
+    pub stable: Vec<String>,
+    /// The scenario that decides it.
+    pub scenario: &'static str,
+    /// The label of the step that does, or several, joined by `+`.
+    pub step: &'static str,
     /// How it stands on each kernel.
     pub standing: Vec<FactStanding>,
 }
 
 /// How a fact that was seen stands beside what the kernel's version says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FactStanding {
     /// It holds, as it does since this release or an earlier one.
@@ -79,8 +90,19 @@ pub enum FactStanding {
     Undecided,
 }
 
+impl FactStanding {
+    /// Whether the fact holds, if that was decided.
+    pub fn holds(self) -> Option<bool> {
+        match self {
+            FactStanding::Holds | FactStanding::Backported | FactStanding::Early => Some(true),
+            FactStanding::Fails | FactStanding::Lost => Some(false),
+            FactStanding::Undecided => None,
+        }
+    }
+}
+
 /// A case that not all kernels do the same in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CaseRow {
     /// The scenario.
     pub scenario: String,
@@ -88,49 +110,12 @@ pub struct CaseRow {
     pub behaviours: Vec<String>,
     /// The steps with different outcomes.
     pub steps: Vec<StepRow>,
-}
-
-/// A step that not all kernels do the same in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct StepRow {
-    /// The step as the script says it, with its actor and label.
-    pub step: String,
-    /// Its label: such a step decides something.
-    pub label: Option<String>,
-    /// What each kernel did, empty for nothing; `None` where the case was not
-    /// run.
-    pub outcomes: Vec<Option<String>>,
-}
-
-/// Kernels in a row, by number, that did the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stretch<'r> {
-    /// The first one.
-    pub first: usize,
-    /// The last one.
-    pub last: usize,
-    /// What they did.
-    pub outcome: &'r str,
-}
-
-impl StepRow {
-    /// What was done since when: stretches of kernels that did the same. It
-    /// changed between the last of each and the first of the next.
-    pub fn stretches(&self) -> Vec<Stretch<'_>> {
-        let mut stretches: Vec<Stretch<'_>> = Vec::new();
-        for (kernel, outcome) in self.outcomes.iter().enumerate() {
-            let Some(outcome) = outcome else { continue };
-            match stretches.last_mut() {
-                Some(stretch) if stretch.outcome == outcome => stretch.last = kernel,
-                _ => stretches.push(Stretch { first: kernel, last: kernel, outcome }),
-            }
-        }
-        stretches
-    }
+    /// What changed between which kernels.
+    pub changes: Vec<Change>,
 }
 
 /// A verdict that a reader must hear of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct OddVerdict {
     /// The scenario.
     pub scenario: String,
@@ -141,7 +126,7 @@ pub struct OddVerdict {
 }
 
 /// A case that some kernels did not run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SkippedCase {
     /// The scenario.
     pub scenario: String,
@@ -152,6 +137,9 @@ pub struct SkippedCase {
 }
 
 impl Matrix {
+    /// The version of the format of a matrix as data.
+    pub const FORMAT: u32 = 1;
+
     /// The matrix of these records, in whatever order they come.
     pub fn of(mut records: Vec<RunRecord>) -> Matrix {
         records.sort_by_cached_key(|record| {
@@ -182,8 +170,24 @@ impl Matrix {
             records.iter().map(|record| (record.kernel.upstream(), decided(record))).collect();
         let facts = FACTS.iter().map(|fact| fact_row(fact, &decided)).collect();
         let kernels = columns(&records);
-        Matrix { kernels, facts, cases, verdicts, skipped, incomparable, records }
+        let format = Self::FORMAT;
+        Matrix { format, kernels, facts, cases, verdicts, skipped, incomparable, records }
     }
+
+    /// Kernels in words, those in a row as such.
+    pub fn kernels_told(&self, numbers: &[usize]) -> String {
+        kernels_told(numbers, |kernel| &self.kernels[kernel].name)
+    }
+}
+
+/// Kernels in words, those in a row as such.
+pub fn kernels_told<'n>(numbers: &[usize], name: impl Fn(usize) -> &'n str) -> String {
+    let told = |row: &[usize]| match row {
+        [first, .., last] => format!("{} to {}", name(*first), name(*last)),
+        [single] => name(*single).to_owned(),
+        [] => String::new(),
+    };
+    numbers.chunk_by(|a, b| a + 1 == *b).map(told).collect::<Vec<_>>().join(", ")
 }
 
 fn columns(records: &[RunRecord]) -> Vec<MatrixKernel> {
@@ -231,29 +235,30 @@ fn fact_row(fact: &'static Fact, kernels: &[(Option<Release>, Profile)]) -> Fact
         fact: fact.id,
         summary: fact.summary,
         since: format!("{}.{}", fact.since.0, fact.since.1),
+        commit: fact.commit,
+        stable: fact
+            .stable
+            .iter()
+            .map(|((major, minor), patch)| format!("{major}.{minor}.{patch}"))
+            .collect(),
+        scenario: fact.decided_by.scenario,
+        step: fact.decided_by.step,
         standing: kernels.iter().map(standing).collect(),
     }
 }
 
-fn case_row(name: &str, row: &[Option<&CaseRecord>]) -> Option<CaseRow> {
-    // A run that was cut off says nothing.
-    let traces: Vec<Option<&Trace>> = row
-        .iter()
-        .map(|case| case.filter(|case| !case.verdict.is_trouble())?.trace.as_ref())
-        .collect();
-    let seen: Vec<&Trace> = traces.iter().copied().flatten().collect();
-    if !differ(&seen) {
+fn case_row(name: &str, cases: &[Option<&CaseRecord>]) -> Option<CaseRow> {
+    let row = Row::of(cases);
+    if !row.is_changed() {
         return None;
     }
-    let steps = changed_steps(&seen).into_iter().map(|step| {
-        let mut outcomes = step.outcomes.into_iter();
-        let outcomes = traces.iter().map(|trace| trace.as_ref().and_then(|_| outcomes.next()));
-        StepRow { step: step.step, label: step.label, outcomes: outcomes.collect() }
-    });
+    let mut steps = row.steps();
+    steps.retain(StepRow::is_changed);
     Some(CaseRow {
         scenario: name.to_owned(),
-        behaviours: row.iter().flatten().next()?.behaviours.clone(),
-        steps: steps.collect(),
+        behaviours: cases.iter().flatten().next()?.behaviours.clone(),
+        steps,
+        changes: row.changes(),
     })
 }
 

@@ -8,6 +8,7 @@ mod kernel;
 mod matrix;
 mod probe;
 mod record;
+mod row;
 mod run;
 mod steps;
 mod store;
@@ -15,14 +16,14 @@ mod ways;
 
 pub use bisect::{Answer, Found, Question, Subject, search, steady_traces};
 pub use catalogue::{Case, Catalogue, CatalogueError, Selection, SourceFile};
-pub use diff::{Change, Pairs, diff, pairs};
+pub use diff::{CaseDifference, Pairs, diff, pairs};
 pub use kernel::Kernel;
 pub use matrix::{
-    CaseRow, FactRow, FactStanding, Matrix, MatrixKernel, OddVerdict, SkippedCase, StepRow, Stretch,
+    CaseRow, FactRow, FactStanding, Matrix, MatrixKernel, OddVerdict, SkippedCase, kernels_told,
 };
 pub use probe::{Probed, Undecided, probe};
 pub use record::{CaseRecord, ClaimRecord, RecordError, RunRecord};
+pub use row::{Change, Outcomes, Row, StepRow, Stretch, stretches};
 pub use run::{CaseResult, Collected, Plan, RACE_RUNS, SuiteResult, claims_about, jobs, run};
-pub use steps::{ChangedStep, changed_steps};
 pub use store::{StoreError, new_folder, read_record, read_records, write_record};
 pub use ways::{Way, differences};

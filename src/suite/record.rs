@@ -56,6 +56,9 @@ pub struct CaseRecord {
     /// the model allows besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ways: Vec<Way>,
+    /// Why the model may allow more ways than these, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more_ways: Option<String>,
 }
 
 /// One claim of a run.
@@ -150,6 +153,7 @@ impl RunRecord {
                     verdict: one.verdict.clone(),
                     trace: one.trace.clone(),
                     ways: one.ways.clone(),
+                    more_ways: one.more_ways.clone(),
                 })
                 .collect(),
             claims: result

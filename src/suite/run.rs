@@ -24,6 +24,8 @@ pub struct CaseResult<'c> {
     /// What was seen of a case that races, the most frequent first, and what
     /// could have been.
     pub ways: Vec<Way>,
+    /// Why the model may allow more ways than these, if so.
+    pub more_ways: Option<String>,
     /// What that says.
     pub verdict: Verdict,
 }
@@ -222,12 +224,21 @@ pub(super) fn verdict(case: &Case<'_>, trace: &Trace, profile: &Profile, root: b
     }
 }
 
-/// The ways that the model allows and that were not seen.
-fn unseen(case: &Case<'_>, seen: &[Way], profile: &Profile, root: bool) -> Vec<Way> {
-    let Ok(schedule) = case.scenario.schedule() else { return Vec::new() };
-    let (traces, _) = model::predict(&Setting { schedule: &schedule, profile, root });
+/// The ways that the model allows and that were not seen; why there may be
+/// more, if so.
+fn unseen(
+    case: &Case<'_>,
+    seen: &[Way],
+    profile: &Profile,
+    root: bool,
+) -> (Vec<Way>, Option<String>) {
+    let Ok(schedule) = case.scenario.schedule() else {
+        return (Vec::new(), Some("the model was not asked".to_owned()));
+    };
+    let (traces, more) = model::predict(&Setting { schedule: &schedule, profile, root });
     let new = |trace: &Trace| !seen.iter().any(|way| way.trace == *trace);
-    traces.into_iter().filter(new).map(|trace| Way { count: 0, trace }).collect()
+    let ways = traces.into_iter().filter(new).map(|trace| Way { count: 0, trace });
+    (ways.collect(), more.map(str::to_owned))
 }
 
 /// How the claims stand that the results decide.
@@ -308,6 +319,7 @@ impl Seen {
 
     /// The result, if that is all.
     fn judged<'c>(self, case: &'c Case<'c>, by_version: &Profile, root: bool) -> CaseResult<'c> {
+        let mut more_ways = None;
         let (trace, ways, verdict) = match self {
             Seen::Not(verdict) => (None, Vec::new(), verdict),
             Seen::Trace(trace, Some(verdict)) => (Some(trace), Vec::new(), verdict),
@@ -319,11 +331,13 @@ impl Seen {
                 ways.sort_by_key(|way| std::cmp::Reverse(way.count));
                 let judged = |way: &Way| verdict(case, &way.trace, by_version, root);
                 let finding = ways.iter().map(judged).find(Verdict::is_finding);
-                ways.extend(unseen(case, &ways, by_version, root));
+                let (unseen, more) = unseen(case, &ways, by_version, root);
+                ways.extend(unseen);
+                more_ways = more;
                 (None, ways, finding.unwrap_or(Verdict::Conforms))
             }
         };
-        CaseResult { case, trace, ways, verdict }
+        CaseResult { case, trace, ways, more_ways, verdict }
     }
 
     /// With one more run: all traces of a case must be the same, unless it

@@ -18,8 +18,8 @@ pub struct Way {
 
 /// What each way is in short: the outcomes in which it differs from others, as
 /// `send n1 val=3 = ok; T: mkdir = EINTR`. In the order of `ways`.
-pub fn differences(ways: &[Way]) -> Vec<String> {
-    let told: Vec<Vec<(String, String)>> = ways.iter().map(|way| outcomes(&way.trace)).collect();
+pub fn differences(ways: &[&Trace]) -> Vec<String> {
+    let told: Vec<Vec<(String, String)>> = ways.iter().map(|way| outcomes(way)).collect();
     let same = |key: &str, value: &str| {
         told.iter().all(|other| other.iter().any(|(k, v)| k == key && v == value))
     };

@@ -3,6 +3,7 @@
 mod behaviours;
 mod claims;
 mod costs;
+mod findings;
 mod matrix;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -33,8 +34,12 @@ pub fn html(book: &Book) -> String {
                     h1 { (pieces::TITLE) }
                     nav aria-label="Parts" {
                         ul {
+                            @if let Some(told) = findings::told(book) {
+                                li { a.bad href="#findings" { (told) } }
+                            }
                             li { a href="#changes" { "Changes by version" } }
                             li { a href="#contradicted" { "Contradicted claims" } }
+                            li { a href="#facts" { "Facts" } }
                             li { a href="#matrix" { "Matrix" } }
                             li { a href="#claims" { "Claims" } }
                             li { a href="#behaviours" { "Behaviours" } }
@@ -50,6 +55,7 @@ pub fn html(book: &Book) -> String {
                 main #main {
                     p.about { (pieces::ABOUT) }
                     (kernels(book))
+                    (findings::findings(book))
                     (matrix::changes(book))
                     (claims::contradicted(book))
                     (facts(book))
@@ -134,7 +140,10 @@ fn facts(book: &Book) -> Markup {
             tbody {
                 @for row in &book.facts {
                     tr {
-                        th scope="row" { (row.summary) br; code { (row.fact) } }
+                        th scope="row" id={ "fact-" (row.fact) } {
+                            (row.summary) br; code { (row.fact) } br;
+                            span.place { (pieces::source(row)) }
+                        }
                         td { (row.since) }
                         @for standing in &row.standing {
                             @let (word, class) = pieces::fact(*standing);
@@ -150,25 +159,28 @@ fn facts(book: &Book) -> Markup {
             h2 #facts { "Facts" }
             p {
                 "What tells these kernels apart, as their own runs decided it; "
-                "“?” where no scenario of the run did."
+                "“?” where no scenario of the run did. “backport”: there before its mainline "
+                "release, as stable releases got it; “EARLY” and “LOST”: unlike what the kernel’s "
+                "version says."
             }
             (wide("Facts", &table))
         }
     }
 }
 
-/// What a reader must hear of: findings, troubles, what was not run.
+/// What is neither a finding nor plain conformance.
 fn troubles(book: &Book) -> Markup {
-    let none = book.verdicts.is_empty() && book.skipped.is_empty() && book.incomparable.is_empty();
+    let odd = || book.verdicts.iter().filter(|odd| !odd.verdict.is_finding());
+    let none = odd().next().is_none() && book.skipped.is_empty() && book.incomparable.is_empty();
     html! {
         @if !none {
             section aria-labelledby="verdicts" {
                 h2 #verdicts { "Not plainly as known, or not run" }
                 ul {
-                    @for odd in &book.verdicts {
+                    @for odd in odd() {
                         li {
-                            code { (odd.scenario) } " on " (book.kernel(odd.kernel)) ": "
-                            (pieces::verdict(&odd.verdict))
+                            a href={ "#" (book.place(&odd.scenario)) } { code { (odd.scenario) } }
+                            " on " (book.kernel(odd.kernel)) ": " (pieces::verdict(&odd.verdict))
                         }
                     }
                     @for (why, kernels, count) in not_run(book) {

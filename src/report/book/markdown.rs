@@ -4,8 +4,9 @@
 use std::fmt::Write;
 
 use super::html::not_run;
-use super::{Behaviour, Book, CaseReport, pieces};
+use super::{Behaviour, Book, CaseReport, Finding, pieces};
 use crate::report::cost::Costs;
+use crate::suite::{FactRow, Stretch};
 
 /// One page.
 #[derive(Debug)]
@@ -68,43 +69,41 @@ fn changes(book: &Book) -> String {
             kernel.cases
         );
     }
-    for change in book.changes() {
-        let (from, to) = (book.kernel(change.from), book.kernel(change.to));
+    findings(&mut text, book);
+    for between in book.changes() {
+        let (from, to) = (book.kernel(between.from), book.kernel(between.to));
         let _ = write!(text, "\n## Changed between {} and {}\n\n", plain(from), plain(to));
         let mut last = "";
-        for (case, steps) in &change.cases {
+        for (behaviour, case, change) in &between.cases {
             let again = std::mem::replace(&mut last, &case.summary) == case.summary;
             let _ = match again {
                 true => writeln!(text, "* {}", code(&case.id)),
                 false => writeln!(text, "* {} ({})", plain(&case.summary), code(&case.id)),
             };
-            for (step, before, after) in steps {
-                let (before, after) = (code(pieces::told(before)), code(pieces::told(after)));
-                let _ = writeln!(text, "  * {}: {before} → {after}", code(step));
+            for step in &change.steps {
+                let outcomes: Vec<String> =
+                    step.outcomes.iter().flatten().map(|one| code(&one.to_string())).collect();
+                let _ = writeln!(text, "  * {}: {}", code(&step.step), outcomes.join(" → "));
+            }
+            for fact in book.reasons(behaviour, change.from, change.to) {
+                let _ = writeln!(text, "  * {}", plain(&why(fact)));
+            }
+            if case.changes.len() > 1 {
+                let _ = writeln!(text, "  * it changed {} times", case.changes.len());
             }
         }
     }
     text.push_str("\n## Facts\n\n");
     for fact in &book.facts {
-        let told: Vec<String> = fact
-            .standing
-            .iter()
-            .enumerate()
-            .map(|(kernel, one)| format!("{} {}", book.kernel(kernel), pieces::fact(*one).0))
-            .collect();
-        let _ = writeln!(
-            text,
-            "* {} ({}, mainline since {}): {}",
-            plain(fact.summary),
-            code(fact.fact),
-            fact.since,
-            plain(&told.join(", "))
-        );
+        let (source, told) = (pieces::source(fact), pieces::standing_told(book, fact));
+        let _ = writeln!(text, "* {} ({})", plain(fact.summary), code(fact.fact));
+        let _ = writeln!(text, "  * {}", plain(&source));
+        let _ = writeln!(text, "  * {}", plain(&told));
     }
     if !book.verdicts.is_empty() || !book.skipped.is_empty() || !book.incomparable.is_empty() {
         text.push_str("\n## Not plainly as known, or not run\n\n");
     }
-    for odd in &book.verdicts {
+    for odd in book.verdicts.iter().filter(|odd| !odd.verdict.is_finding()) {
         let (kernel, told) = (book.kernel(odd.kernel), pieces::verdict(&odd.verdict));
         let _ = writeln!(text, "* {} on {}: {}", code(&odd.scenario), plain(kernel), plain(&told));
     }
@@ -117,6 +116,27 @@ fn changes(book: &Book) -> String {
             writeln!(text, "* {} is not compared: its file changed between runs", code(scenario));
     }
     text
+}
+
+/// What readers must hear of first.
+fn findings(text: &mut String, book: &Book) {
+    let findings = book.findings();
+    if findings.is_empty() {
+        return;
+    }
+    let _ = write!(text, "\n## Findings\n\n{}\n\n", pieces::FINDINGS);
+    for found in &findings {
+        let (kernel, of, told) = pieces::finding(found);
+        let of = match found {
+            Finding::Case(_) => code(&of),
+            _ => plain(&of),
+        };
+        let _ = writeln!(text, "* {of} on {}: {}", plain(book.kernel(kernel)), plain(&told));
+    }
+}
+
+fn why(fact: &FactRow) -> String {
+    format!("{} ({})", fact.summary, pieces::source(fact))
 }
 
 fn claims(book: &Book) -> String {
@@ -132,17 +152,13 @@ fn claims(book: &Book) -> String {
         );
         for claim in &ledger.claims {
             let _ = writeln!(text, "* {} ({})", plain(&claim.says), plain(&claim.place));
-            for (first, last, standing) in claim.stretches() {
-                let (sign, word, _) = pieces::standing(standing);
-                let seen = pieces::seen(standing).map(|seen| format!(": {}", code(seen)));
-                let _ = writeln!(
-                    text,
-                    "  * {sign} {word} on {}{}",
-                    plain(&book.stretch(first, last)),
-                    seen.unwrap_or_default()
-                );
+            for Stretch { kernels, did } in claim.stretches() {
+                let (sign, word, _) = pieces::standing(did);
+                let seen = pieces::seen(did).map(|seen| format!(": {}", code(seen)));
+                let on = plain(&book.kernels_told(&kernels));
+                let _ = writeln!(text, "  * {sign} {word} on {on}{}", seen.unwrap_or_default());
                 if claim.is_contradicted() {
-                    let command = code(&book.reproduce(first, &claim.scenario));
+                    let command = code(&book.reproduce(kernels[0], &claim.scenario));
                     let _ = writeln!(text, "    ({command})");
                 }
             }
@@ -175,39 +191,47 @@ fn behaviour(text: &mut String, book: &Book, behaviour: &Behaviour) {
         }
         self::case(text, book, case);
     }
+    if !behaviour.facts.is_empty() {
+        text.push_str("\nFacts that it rests on:\n\n");
+    }
+    for fact in behaviour.facts.iter().map(|fact| &book.facts[*fact]) {
+        let told = format!("{}; {}", why(fact), pieces::standing_told(book, fact));
+        let _ = writeln!(text, "* {}", plain(&told));
+    }
     if !behaviour.claims.is_empty() {
         text.push_str("\nWhat documents say of it:\n\n");
     }
     for (document, number) in &behaviour.claims {
         let ledger = &book.documents[*document];
         let claim = &ledger.claims[*number];
-        let stand: Vec<String> = claim
-            .stretches()
-            .into_iter()
-            .map(|(a, b, one)| format!("{} {}", book.stretch(a, b), pieces::standing(one).1))
-            .collect();
         let _ = writeln!(
             text,
             "* {} ({}, {}): {}",
             plain(&claim.says),
             plain(&ledger.document),
             plain(&claim.place),
-            plain(&stand.join("; "))
+            plain(&pieces::claim_told(book, claim))
         );
     }
 }
 
 fn case(text: &mut String, book: &Book, case: &CaseReport) {
     text.push('\n');
+    for odd in book.odd(case) {
+        let word = if odd.verdict.is_finding() { "**Finding** on" } else { "On" };
+        let (kernel, told) =
+            (plain(book.kernel(odd.kernel)), plain(&pieces::verdict(&odd.verdict)));
+        let _ = writeln!(text, "{word} {kernel}: {told}\n");
+    }
     // The trace says as much where all kernels did the same.
     if case.is_changed() {
         for step in &case.steps {
-            let stretches = step.stretches();
-            let told: Vec<String> = stretches
+            let told: Vec<String> = step
+                .stretches()
                 .iter()
                 .map(|one| {
-                    let on = plain(&book.stretch(one.first, one.last));
-                    format!("{} on {on}", code(pieces::told(one.outcome)))
+                    let on = plain(&book.kernels_told(&one.kernels));
+                    format!("{} on {on}", code(&one.did.to_string()))
                 })
                 .collect();
             let _ = writeln!(text, "* {}: {}", code(&step.step), told.join(", "));
@@ -215,11 +239,7 @@ fn case(text: &mut String, book: &Book, case: &CaseReport) {
         text.push('\n');
     }
     for seen in &case.seen {
-        let on = match case.is_changed() {
-            true => plain(&book.kernels_told(&seen.kernels)),
-            false if seen.kernels.len() == book.kernels.len() => "all kernels".to_owned(),
-            false => plain(&book.kernels_told(&seen.kernels)),
-        };
+        let on = plain(&book.on(&seen.kernels));
         let _ = writeln!(text, "On {on}:\n\n{}", block(&seen.trace.to_string()));
     }
     for way in &case.ways {

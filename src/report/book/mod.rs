@@ -2,6 +2,7 @@
 //! claims, the changes from kernel to kernel. One [`Book`] is made of the
 //! records; every form of it is written from that.
 
+mod collect;
 mod html;
 mod man;
 mod markdown;
@@ -10,15 +11,14 @@ mod rst;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::cost::Costs;
-use super::test::{case_path, file_names};
-use crate::claim::{Claim, Document};
-use crate::profile::fact;
+use crate::claim::Document;
 use crate::suite::{
-    Case, CaseRecord, FactRow, Matrix, MatrixKernel, OddVerdict, RunRecord, SkippedCase, StepRow,
-    Way, differences,
+    Case, Change, FactRow, FactStanding, Matrix, MatrixKernel, OddVerdict, RunRecord, SkippedCase,
+    StepRow, Stretch, kernels_told, stretches,
 };
 use crate::trace::Trace;
 use crate::verdict::Standing;
@@ -30,8 +30,11 @@ pub use rst::rst;
 
 /// All that is reported. Lists that have one entry a kernel are in the order
 /// of [`Book::kernels`].
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Book {
+    /// The version of the format of a book as data.
+    #[schemars(extend("const" = Self::FORMAT))]
+    pub format: u32,
     /// The kernels, oldest upstream release first.
     pub kernels: Vec<Column>,
     /// Their facts.
@@ -52,7 +55,7 @@ pub struct Book {
 }
 
 /// A kernel.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Column {
     /// Its names and counts.
     #[serde(flatten)]
@@ -66,7 +69,7 @@ pub struct Column {
 }
 
 /// Scenarios with one subject.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Theme {
     /// Its folder's name.
     pub name: String,
@@ -75,7 +78,7 @@ pub struct Theme {
 }
 
 /// A scenario file and all its cases.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Behaviour {
     /// `theme/name`.
     pub id: String,
@@ -88,10 +91,13 @@ pub struct Behaviour {
     /// The claims that it decides: the numbers of document and claim.
     #[serde(skip)]
     pub claims: Vec<(usize, usize)>,
+    /// The facts that it depends on or decides: their numbers in
+    /// [`Book::facts`].
+    pub facts: Vec<usize>,
 }
 
 /// A case, and what each kernel did.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct CaseReport {
     /// `theme/name[parameters]`.
     pub id: String,
@@ -101,29 +107,34 @@ pub struct CaseReport {
     pub summary: String,
     /// The behaviours that it decides.
     pub behaviours: Vec<String>,
-    /// What decides: the steps with a label, and of others those that not all
-    /// kernels do the same in.
+    /// What decides: the steps with a label, and of others those that tell
+    /// kernels apart where no labelled one does.
     pub steps: Vec<StepRow>,
-    /// Each trace that was seen, that of the oldest kernel first.
+    /// What changed between which kernels.
+    pub changes: Vec<Change>,
+    /// Each trace that was seen of a case that does not race, that of the
+    /// oldest kernel first.
     pub seen: Vec<Seen>,
-    /// The number in [`CaseReport::seen`] of each kernel's trace.
+    /// For each kernel the number of those that did the same as it: without a
+    /// race, that in [`CaseReport::seen`].
     pub variants: Vec<Option<usize>>,
     /// The ways that a race went.
     pub ways: Vec<WayReport>,
 }
 
 /// A trace that some kernels gave.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Seen {
     /// The numbers of the kernels.
     pub kernels: Vec<usize>,
     /// The trace, as text in data.
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub trace: Trace,
 }
 
 /// A way that a race can go.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct WayReport {
     /// In what it differs from the others.
     pub told: String,
@@ -132,11 +143,12 @@ pub struct WayReport {
     pub counts: Vec<Option<usize>>,
     /// What was seen, or is allowed.
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub trace: Trace,
 }
 
 /// A document and how its claims stand.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Ledger {
     /// What it is called.
     pub document: String,
@@ -151,7 +163,7 @@ pub struct Ledger {
 }
 
 /// A claim and how it stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ClaimReport {
     /// Its name, unique in the document.
     pub id: String,
@@ -175,18 +187,26 @@ pub struct ClaimReport {
     pub standings: Vec<Option<Standing>>,
 }
 
-/// A step, what it came to before, and what after.
-pub type StepChange<'b> = (&'b str, &'b str, &'b str);
-
-/// What changed between two kernels.
+/// All that changed between two kernels.
 #[derive(Debug)]
-pub struct Change<'b> {
+pub struct Between<'b> {
     /// The number of the last kernel that did as before.
     pub from: usize,
     /// The number of the first that did not.
     pub to: usize,
-    /// Cases, each with its steps and their outcomes before and after.
-    pub cases: Vec<(&'b CaseReport, Vec<StepChange<'b>>)>,
+    /// The cases, each with its file and what changed.
+    pub cases: Vec<(&'b Behaviour, &'b CaseReport, &'b Change)>,
+}
+
+/// Something that readers must hear of: the number of the kernel, and what.
+#[derive(Debug)]
+pub enum Finding<'b> {
+    /// What a kernel does in a case is none of what is known or allowed.
+    Case(&'b OddVerdict),
+    /// A claim stands otherwise than the tables say.
+    Claim(usize, &'b ClaimReport, &'b Standing),
+    /// A fact does not hold, though by the kernel's version it should.
+    Fact(usize, &'b FactRow),
 }
 
 fn as_text<S: Serializer>(trace: &Trace, serializer: S) -> Result<S::Ok, S::Error> {
@@ -194,20 +214,20 @@ fn as_text<S: Serializer>(trace: &Trace, serializer: S) -> Result<S::Ok, S::Erro
 }
 
 impl Book {
+    /// The version of the format of a book as data.
+    pub const FORMAT: u32 = 1;
+
     /// The book of these records. Sentences are taken from the scenarios,
     /// claims from the documents of this tool.
     pub fn of(records: Vec<RunRecord>, scenarios: &[Case<'_>], documents: &[Document]) -> Book {
         let matrix = Matrix::of(records);
-        let summaries: BTreeMap<&str, &str> = scenarios
-            .iter()
-            .map(|case| (case.scenario.id.as_str(), case.scenario.summary.as_str()))
-            .collect();
         let documents: Vec<Ledger> =
-            documents.iter().map(|document| ledger(document, &matrix.records)).collect();
-        let themes = themes(&matrix, &summaries, &documents);
+            documents.iter().map(|document| collect::ledger(document, &matrix.records)).collect();
+        let themes = collect::themes(&matrix, scenarios, &documents);
         let kernels = matrix.kernels.iter().zip(&matrix.records);
         Book {
-            kernels: kernels.map(|(kernel, record)| column(kernel, record)).collect(),
+            format: Self::FORMAT,
+            kernels: kernels.map(|(kernel, record)| collect::column(kernel, record)).collect(),
             facts: matrix.facts,
             themes,
             documents,
@@ -223,19 +243,17 @@ impl Book {
         &self.kernels[number].kernel.name
     }
 
-    /// Kernels in a row, in words.
-    pub fn stretch(&self, first: usize, last: usize) -> String {
-        match first == last {
-            true => self.kernel(first).to_owned(),
-            false => format!("{} to {}", self.kernel(first), self.kernel(last)),
-        }
-    }
-
     /// Kernels in words, those in a row as such.
     pub fn kernels_told(&self, numbers: &[usize]) -> String {
-        let rows = numbers.chunk_by(|a, b| a + 1 == *b);
-        let told: Vec<String> = rows.map(|row| self.stretch(row[0], row[row.len() - 1])).collect();
-        told.join(", ")
+        kernels_told(numbers, |kernel| self.kernel(kernel))
+    }
+
+    /// The same, of all of them in a word.
+    fn on(&self, numbers: &[usize]) -> String {
+        match numbers.len() == self.kernels.len() {
+            true if numbers.len() > 1 => "all kernels".to_owned(),
+            _ => self.kernels_told(numbers),
+        }
     }
 
     /// All scenarios.
@@ -244,29 +262,78 @@ impl Book {
     }
 
     /// What changed when: derived from the runs, the newest first.
-    pub fn changes(&self) -> Vec<Change<'_>> {
-        let mut changes: BTreeMap<(usize, usize), Change<'_>> = BTreeMap::new();
-        for case in self.behaviours().flat_map(|behaviour| &behaviour.cases) {
-            for step in &case.steps {
-                for pair in step.stretches().windows(2) {
-                    let (from, to) = (pair[0].last, pair[1].first);
-                    let new = || Change { from, to, cases: Vec::new() };
-                    let change = changes.entry((from, to)).or_insert_with(new);
-                    let row = (step.step.as_str(), pair[0].outcome, pair[1].outcome);
-                    match change.cases.last_mut() {
-                        Some((last, rows)) if last.id == case.id => rows.push(row),
-                        _ => change.cases.push((case, vec![row])),
-                    }
+    pub fn changes(&self) -> Vec<Between<'_>> {
+        let mut all: BTreeMap<(usize, usize), Between<'_>> = BTreeMap::new();
+        for behaviour in self.behaviours() {
+            for case in &behaviour.cases {
+                for change in &case.changes {
+                    let (from, to) = (change.from, change.to);
+                    let new = || Between { from, to, cases: Vec::new() };
+                    let between = all.entry((to, from)).or_insert_with(new);
+                    between.cases.push((behaviour, case, change));
                 }
             }
         }
-        changes.into_values().rev().collect()
+        all.into_values().rev().collect()
+    }
+
+    /// The facts of a scenario that hold on one of two kernels and not on the
+    /// other.
+    pub fn reasons(&self, behaviour: &Behaviour, from: usize, to: usize) -> Vec<&FactRow> {
+        let facts = behaviour.facts.iter().map(|fact| &self.facts[*fact]);
+        let tells = |fact: &&FactRow| {
+            let holds = |kernel: usize| fact.standing[kernel].holds();
+            matches!((holds(from), holds(to)), (Some(a), Some(b)) if a != b)
+        };
+        facts.filter(tells).collect()
+    }
+
+    /// All findings: cases, then claims, then facts.
+    pub fn findings(&self) -> Vec<Finding<'_>> {
+        let cases = self.verdicts.iter().filter(|odd| odd.verdict.is_finding());
+        let claims = self.documents.iter().flat_map(|ledger| &ledger.claims).flat_map(|claim| {
+            let standings = claim.standings.iter().enumerate();
+            let news = standings.filter_map(|(kernel, one)| Some((kernel, one.as_ref()?)));
+            news.filter(|(_, one)| one.is_finding())
+                .map(move |(kernel, one)| Finding::Claim(kernel, claim, one))
+        });
+        let facts = self.facts.iter().flat_map(|fact| {
+            let standings = fact.standing.iter().enumerate();
+            standings
+                .filter(|(_, one)| **one == FactStanding::Lost)
+                .map(move |(kernel, _)| Finding::Fact(kernel, fact))
+        });
+        cases.map(Finding::Case).chain(claims).chain(facts).collect()
+    }
+
+    /// The anchor at which a scenario or a case is told; one that no record
+    /// has stands nowhere.
+    fn place(&self, scenario: &str) -> &str {
+        for behaviour in self.behaviours() {
+            if behaviour.id == scenario {
+                return &behaviour.anchor;
+            }
+            if let Some(case) = behaviour.cases.iter().find(|case| case.id == scenario) {
+                return &case.anchor;
+            }
+        }
+        "behaviours"
+    }
+
+    /// The verdicts on a case that are not plain conformance.
+    pub fn odd(&self, case: &CaseReport) -> impl Iterator<Item = &OddVerdict> {
+        self.verdicts.iter().filter(|odd| odd.scenario == case.id)
+    }
+
+    /// What of a case is a finding on a kernel.
+    pub fn finding(&self, case: &CaseReport, kernel: usize) -> Option<&OddVerdict> {
+        self.odd(case).find(|odd| odd.kernel == kernel && odd.verdict.is_finding())
     }
 
     fn races(&self, scenario: &str) -> bool {
-        let file = file_of(scenario);
+        let file = collect::file_of(scenario);
         let mut files = self.behaviours().filter(|behaviour| behaviour.id == file);
-        files.any(|behaviour| behaviour.cases.iter().any(|case| !case.ways.is_empty()))
+        files.any(|behaviour| behaviour.cases.iter().any(CaseReport::races))
     }
 
     /// The command that shows a scenario on a kernel.
@@ -285,7 +352,12 @@ impl Book {
 impl CaseReport {
     /// Whether not all kernels did the same.
     pub fn is_changed(&self) -> bool {
-        self.seen.len() > 1
+        !self.changes.is_empty()
+    }
+
+    /// Whether it races.
+    pub fn races(&self) -> bool {
+        !self.ways.is_empty()
     }
 
     /// What tells it from the other cases of its file.
@@ -304,224 +376,8 @@ impl ClaimReport {
         self.standings.iter().flatten().any(is_wrong)
     }
 
-    /// How it stands since when: stretches of kernels of which the same is
-    /// known, as first, last and the standing.
-    pub fn stretches(&self) -> Vec<(usize, usize, &Standing)> {
-        let mut stretches: Vec<(usize, usize, &Standing)> = Vec::new();
-        for (kernel, standing) in self.standings.iter().enumerate() {
-            let Some(standing) = standing else { continue };
-            match stretches.last_mut() {
-                Some((_, last, before)) if *before == standing => *last = kernel,
-                _ => stretches.push((kernel, kernel, standing)),
-            }
-        }
-        stretches
+    /// How it stands since when.
+    pub fn stretches(&self) -> Vec<Stretch<&Standing>> {
+        stretches(&self.standings, |a, b| a == b)
     }
-}
-
-/// How the tool is started on such a kernel: those of Debian are had by their
-/// series' name, others are run on themselves.
-fn column(kernel: &MatrixKernel, record: &RunRecord) -> Column {
-    let debian = record.kernel.version.contains("Debian ");
-    let release = record.kernel.upstream().filter(|_| debian);
-    let command = match release {
-        Some(release) => {
-            format!("unotify-lab vm run --kernel debian:{}.{}", release.major, release.minor)
-        }
-        None => "unotify-lab run".to_owned(),
-    };
-    Column { kernel: kernel.clone(), command, is_guest: release.is_some() }
-}
-
-fn ledger(document: &Document, records: &[RunRecord]) -> Ledger {
-    let anchor = slug(&format!("{} {}", document.document, document.edition));
-    let claims = document
-        .claims
-        .iter()
-        .map(|claim| {
-            let standing = |record: &RunRecord| {
-                let is_it = |one: &&crate::suite::ClaimRecord| {
-                    one.claim == claim.id
-                        && one.document == document.document
-                        && one.edition == document.edition
-                };
-                record.claims.iter().find(is_it).map(|one| one.standing.clone())
-            };
-            ClaimReport {
-                id: claim.id.clone(),
-                anchor: format!("{anchor}.{}", slug(&claim.id)),
-                place: claim.place.clone(),
-                says: claim.says.clone(),
-                scenario: claim.scenario.clone(),
-                step: claim.step.clone(),
-                predicts: claim.predicts.clone(),
-                contradicted_by: reason(claim),
-                note: claim.note.clone(),
-                standings: records.iter().map(standing).collect(),
-            }
-        })
-        .collect();
-    Ledger {
-        document: document.document.clone(),
-        anchor,
-        edition: document.edition.clone(),
-        source: document.source.clone(),
-        claims,
-    }
-}
-
-/// The fact that makes a claim wrong, in words.
-fn reason(claim: &Claim) -> Option<String> {
-    let fact = fact(claim.contradicted_by.as_deref()?)?;
-    let (major, minor) = fact.since;
-    Some(format!("since {major}.{minor}: {} ({})", fact.summary, fact.commit))
-}
-
-fn slug(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let words: Vec<&str> = text.split(|c| !is_plain(c)).filter(|word| !word.is_empty()).collect();
-    words.join("-")
-}
-
-fn themes(matrix: &Matrix, summaries: &BTreeMap<&str, &str>, ledgers: &[Ledger]) -> Vec<Theme> {
-    let mut cases: BTreeMap<&str, Vec<Option<&CaseRecord>>> = BTreeMap::new();
-    for (kernel, record) in matrix.records.iter().enumerate() {
-        for case in &record.cases {
-            let row = cases.entry(&case.scenario);
-            row.or_insert_with(|| vec![None; matrix.records.len()])[kernel] = Some(case);
-        }
-    }
-    let changed: BTreeMap<&str, &[StepRow]> =
-        matrix.cases.iter().map(|row| (row.scenario.as_str(), row.steps.as_slice())).collect();
-    let mut themes: Vec<Theme> = Vec::new();
-    // Names of one file come one after another only when its cases do.
-    let mut ids: Vec<&str> = cases.keys().copied().collect();
-    ids.sort_by_key(|id| (file_of(id), *id));
-    for (id, anchor) in ids.iter().zip(file_names(ids.iter().copied())) {
-        let file = file_of(id);
-        let theme = case_path(file).first().cloned().unwrap_or_default();
-        if themes.last().is_none_or(|last| last.name != theme) {
-            themes.push(Theme { name: theme, scenarios: Vec::new() });
-        }
-        let scenarios = &mut themes.last_mut().expect("there is one now").scenarios;
-        let summary = summaries.get(id).copied().unwrap_or(id);
-        if scenarios.last().is_none_or(|last| last.id != file) {
-            scenarios.push(Behaviour {
-                id: file.to_owned(),
-                anchor: file_names([file].into_iter()).remove(0),
-                summary: summary.to_owned(),
-                cases: Vec::new(),
-                claims: decided(ledgers, file),
-            });
-        }
-        let steps = changed.get(id).copied().unwrap_or_default();
-        let case = case(id, anchor, summary, &cases[id], steps);
-        scenarios.last_mut().expect("there is one now").cases.push(case);
-    }
-    themes
-}
-
-fn file_of(id: &str) -> &str {
-    id.split('[').next().unwrap_or(id)
-}
-
-/// The claims that a scenario decides.
-fn decided(ledgers: &[Ledger], file: &str) -> Vec<(usize, usize)> {
-    let mut found = Vec::new();
-    for (document, ledger) in ledgers.iter().enumerate() {
-        for (number, claim) in ledger.claims.iter().enumerate() {
-            if file_of(&claim.scenario) == file {
-                found.push((document, number));
-            }
-        }
-    }
-    found
-}
-
-fn case(
-    id: &str,
-    anchor: String,
-    summary: &str,
-    row: &[Option<&CaseRecord>],
-    changed: &[StepRow],
-) -> CaseReport {
-    let mut seen: Vec<Seen> = Vec::new();
-    let mut variants = Vec::new();
-    for (kernel, case) in row.iter().enumerate() {
-        // A run that was cut off says nothing.
-        let case = case.filter(|case| !case.verdict.is_trouble());
-        let trace = case.and_then(|case| case.trace.as_ref());
-        variants.push(trace.map(|trace| {
-            let known = seen.iter().position(|one| one.trace == *trace);
-            let number = known.unwrap_or_else(|| {
-                seen.push(Seen { kernels: Vec::new(), trace: trace.clone() });
-                seen.len() - 1
-            });
-            seen[number].kernels.push(kernel);
-            number
-        }));
-    }
-    CaseReport {
-        id: id.to_owned(),
-        anchor,
-        summary: summary.to_owned(),
-        behaviours: row
-            .iter()
-            .flatten()
-            .next()
-            .map(|case| case.behaviours.clone())
-            .unwrap_or_default(),
-        steps: steps(&seen, &variants, changed),
-        ways: ways(row),
-        seen,
-        variants,
-    }
-}
-
-/// The steps with a label on every kernel, and those without where no labelled
-/// one tells the kernels apart.
-fn steps(seen: &[Seen], variants: &[Option<usize>], changed: &[StepRow]) -> Vec<StepRow> {
-    let mut rows: Vec<StepRow> = Vec::new();
-    for event in seen.iter().flat_map(|one| &one.trace.events) {
-        let Some(label) = &event.label else { continue };
-        if rows.iter().any(|row| row.label.as_ref() == Some(label)) {
-            continue;
-        }
-        let outcome = |number: &usize| seen[*number].trace.outcomes_of(label).unwrap_or_default();
-        let actor = event.actor.as_ref().map(|actor| format!("{actor}: ")).unwrap_or_default();
-        rows.push(StepRow {
-            step: format!("{label}: {actor}{}", event.text),
-            label: Some(label.clone()),
-            outcomes: variants.iter().map(|number| number.as_ref().map(outcome)).collect(),
-        });
-    }
-    if !changed.iter().any(|step| step.label.is_some()) {
-        rows.extend(changed.iter().cloned());
-    }
-    rows
-}
-
-/// The ways of a race over all kernels, the most frequent first.
-fn ways(row: &[Option<&CaseRecord>]) -> Vec<WayReport> {
-    let mut all: Vec<(Way, Vec<Option<usize>>)> = Vec::new();
-    for (kernel, case) in row.iter().enumerate() {
-        for way in case.iter().flat_map(|case| &case.ways) {
-            let known = all.iter().position(|(one, _)| one.trace == way.trace);
-            let number = known.unwrap_or_else(|| {
-                let new = Way { count: 0, trace: way.trace.clone() };
-                all.push((new, vec![None; row.len()]));
-                all.len() - 1
-            });
-            all[number].0.count += way.count;
-            all[number].1[kernel] = Some(way.count);
-        }
-    }
-    all.sort_by_key(|(way, _)| std::cmp::Reverse(way.count));
-    let (ways, counts): (Vec<Way>, Vec<_>) = all.into_iter().unzip();
-    let told = differences(&ways);
-    ways.into_iter()
-        .zip(counts)
-        .zip(told)
-        .map(|((way, counts), told)| WayReport { told, counts, trace: way.trace })
-        .collect()
 }

@@ -1,8 +1,8 @@
 //! Words that all forms of a book have in common.
 
-use super::{CaseReport, ClaimReport, WayReport};
+use super::{Book, CaseReport, ClaimReport, Finding, WayReport};
 use crate::report::cost::{Costs, Curve};
-use crate::suite::{FactStanding, StepRow};
+use crate::suite::{FactRow, FactStanding, StepRow, Stretch, stretches};
 use crate::verdict::{Standing, Verdict};
 
 /// What the book is called.
@@ -12,7 +12,15 @@ pub(super) const TITLE: &str = "What Linux does when seccomp hands a system call
 pub(super) const ABOUT: &str = "Every line of this report was seen: a scenario was run on each \
     of these kernels, and what each step came to was noted. “changed between A and B” names the \
     last kernel that was run and did as before, and the first that did not; the change itself is \
-    somewhere between the two releases. What documents say is told in our words, with its place.";
+    somewhere between the two releases. It says nothing of kernels that were not run, and what \
+    changed once may change again, as a backport makes it do. A race is called changed only where \
+    a way was seen that the model does not allow on the other kernel. What documents say is told \
+    in our words, with its place.";
+
+/// What findings are.
+pub(super) const FINDINGS: &str = "Where a kernel does something that is not known of kernels \
+    with its facts, or that the model does not allow; where a claim stands otherwise than the \
+    tables say; where a fact is lost that the kernel’s version should have.";
 
 /// An outcome; a step may come to nothing.
 pub(super) fn told(outcome: &str) -> &str {
@@ -79,7 +87,50 @@ pub(super) fn verdict(verdict: &Verdict) -> String {
 
 /// The step that tells the kernels apart best: the first one that changed.
 pub(super) fn telling(case: &CaseReport) -> Option<&StepRow> {
-    case.steps.iter().find(|step| step.stretches().len() > 1)
+    case.steps.iter().find(|step| step.is_changed())
+}
+
+/// Where a fact comes from: mainline, stable releases, its commit.
+pub(super) fn source(fact: &FactRow) -> String {
+    let stable = match fact.stable.as_slice() {
+        [] => String::new(),
+        all => format!(", and {}", all.join(", ")),
+    };
+    format!("mainline since {}{stable}: {}", fact.since, fact.commit)
+}
+
+/// How a fact stands on the kernels, those in a row together.
+pub(super) fn standing_told(book: &Book, row: &FactRow) -> String {
+    let cells: Vec<Option<FactStanding>> = row.standing.iter().copied().map(Some).collect();
+    let told = |stretch: Stretch<&FactStanding>| {
+        format!("{}: {}", book.kernels_told(&stretch.kernels), fact(*stretch.did).0)
+    };
+    let stretches = stretches(&cells, |a, b| a == b);
+    stretches.into_iter().map(told).collect::<Vec<_>>().join("; ")
+}
+
+/// How a claim stands on the kernels, in words.
+pub(super) fn claim_told(book: &Book, claim: &ClaimReport) -> String {
+    let told = |stretch: Stretch<&Standing>| {
+        format!("{}: {}", book.kernels_told(&stretch.kernels), standing(stretch.did).1)
+    };
+    claim.stretches().into_iter().map(told).collect::<Vec<_>>().join("; ")
+}
+
+/// A finding: on which kernel, what it is about, what is to be said.
+pub(super) fn finding(found: &Finding<'_>) -> (usize, String, String) {
+    match found {
+        Finding::Case(odd) => (odd.kernel, odd.scenario.clone(), verdict(&odd.verdict)),
+        Finding::Claim(kernel, claim, one) => {
+            let (_, word, _) = standing(one);
+            let seen = seen(one).map(|seen| format!("; seen: {seen}")).unwrap_or_default();
+            (*kernel, claim.says.clone(), format!("{word}{seen}"))
+        }
+        Finding::Fact(kernel, fact) => {
+            let why = format!("lost, though {}", source(fact));
+            (*kernel, fact.summary.to_owned(), why)
+        }
+    }
 }
 
 /// How many claims are held everywhere, are contradicted somewhere.

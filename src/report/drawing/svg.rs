@@ -211,14 +211,12 @@ impl<'d> Sheet<'d> {
 
     /// Every second row, so that the eye finds the text of a row.
     fn stripes(&self, out: &mut String) {
-        for row in (0..self.drawing.rows.len()).step_by(2) {
-            let (y, width) = (self.tops[row], self.width);
-            let height = self.tops[row + 1] - y;
-            let _ = writeln!(
-                out,
-                "<rect y=\"{y}\" width=\"{width}\" height=\"{height}\" class=\"stripe\"/>"
-            );
-        }
+        let stripe = |row: usize| {
+            let (y, height) = (self.tops[row], self.tops[row + 1] - self.tops[row]);
+            format!("M0 {y}h{width}v{height}H0z", width = self.width)
+        };
+        let stripes: String = (0..self.drawing.rows.len()).step_by(2).map(stripe).collect();
+        let _ = writeln!(out, "<path d=\"{stripes}\" class=\"stripe\"/>");
     }
 
     fn lives(&self, out: &mut String) {

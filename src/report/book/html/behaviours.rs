@@ -4,6 +4,7 @@ use maud::{Markup, PreEscaped, html};
 
 use super::super::{Behaviour, Book, CaseReport, WayReport, pieces};
 use super::claims::strip;
+use super::findings;
 use super::matrix::letter;
 use super::wide;
 use crate::report::drawing::{self, Drawing};
@@ -39,12 +40,24 @@ fn article(book: &Book, behaviour: &Behaviour) -> Markup {
                 [case] => (body(book, case, case.is_changed())),
                 cases => {
                     @for case in cases {
-                        details id=(case.anchor) open[case.is_changed()] {
+                        details id=(case.anchor) open[case.is_changed() || book.odd(case).next().is_some()] {
                             summary { (case.parameters()) " " (in_short(case)) }
                             (body(book, case, false))
                         }
                     }
                 },
+            }
+            @if !behaviour.facts.is_empty() {
+                p { "Facts that it rests on:" }
+                ul.short {
+                    @for fact in behaviour.facts.iter().map(|fact| &book.facts[*fact]) {
+                        li {
+                            a href={ "#fact-" (fact.fact) } { (fact.summary) } " "
+                            span.place { (pieces::source(fact)) ". "
+                                (pieces::standing_told(book, fact)) }
+                        }
+                    }
+                }
             }
             @if !behaviour.claims.is_empty() {
                 p { "What documents say of it:" }
@@ -67,36 +80,37 @@ fn article(book: &Book, behaviour: &Behaviour) -> Markup {
 /// The outcome of the step that says most, for a line.
 fn in_short(case: &CaseReport) -> Markup {
     let step = pieces::telling(case).or(case.steps.first());
-    let mut outcomes: Vec<&str> =
-        step.iter().flat_map(|step| &step.outcomes).flatten().map(|o| pieces::told(o)).collect();
-    outcomes.dedup();
-    if !case.ways.is_empty() {
+    let stretches = step.map(StepRow::stretches).unwrap_or_default();
+    let outcomes: Vec<String> = stretches.iter().map(|one| one.did.to_string()).collect();
+    if case.races() {
         let count = case.ways.iter().filter(|way| way.counts.iter().any(|c| *c > Some(0))).count();
         return html! {
             span.outcome {
                 @if count == 1 { "a race that went one way" } @else { "a race: " (count) " ways seen" }
             }
+            @if case.is_changed() { " " b { "changed" } }
         };
     }
     html! { span.outcome { (outcomes.join(" → ")) } @if case.is_changed() { " " b { "changed" } } }
 }
 
 fn body(book: &Book, case: &CaseReport, open: bool) -> Markup {
-    let raced = |kernel: &usize| case.ways.iter().any(|way| way.counts[*kernel].is_some());
-    let ran = |kernel: &usize| case.variants[*kernel].is_some() || raced(kernel);
-    let first = (0..book.kernels.len()).find(ran);
-    let kernels: Vec<usize> = match case.seen.as_slice() {
-        [] | [_] => first.into_iter().collect(),
-        seen => seen.iter().map(|one| one.kernels[0]).collect(),
-    };
+    let mut kernels: Vec<usize> = Vec::new();
+    for (kernel, variant) in case.variants.iter().enumerate() {
+        let is_new = variant.is_some() && !case.variants[..kernel].contains(variant);
+        if is_new || book.finding(case, kernel).is_some() {
+            kernels.push(kernel);
+        }
+    }
     html! {
+        (findings::of_case(book, case))
         @if !case.steps.is_empty() { (steps(book, case)) }
-        @if !case.ways.is_empty() { (histogram(book, case)) }
+        @if case.races() { (histogram(book, case)) }
         @if !case.seen.is_empty() {
             details.seen open[open] {
                 summary { "Trace and drawing" }
                 @for (variant, seen) in case.seen.iter().enumerate() {
-                    @let on = book.kernels_told(&seen.kernels);
+                    @let on = book.on(&seen.kernels);
                     figure {
                         figcaption {
                             @if case.is_changed() { b { (letter(variant)) } " " }
@@ -112,7 +126,7 @@ fn body(book: &Book, case: &CaseReport, open: bool) -> Markup {
             }
         }
         @if kernels.is_empty() {
-            p { "Not run on any of these kernels." }
+            p { "Nothing to compare: it was not run on any of these kernels, or not in one form." }
         } @else {
             p.by {
                 "To see it:"
@@ -142,15 +156,15 @@ fn stretches(book: &Book, step: &StepRow) -> Markup {
     html! {
         @for (number, stretch) in stretches.iter().enumerate() {
             dd {
-                @let distinct = stretches.iter().position(|one| one.outcome == stretch.outcome);
+                @let distinct = stretches.iter().position(|one| one.did.agrees_with(&stretch.did));
                 span class={ @if single { "same" } @else { "v" (distinct.unwrap_or(0).min(3)) } } {
-                    (pieces::told(stretch.outcome))
+                    (stretch.did)
                 }
-                " " span.kernels { (book.stretch(stretch.first, stretch.last)) }
-                @if number > 0 {
+                " " span.kernels { (book.kernels_told(&stretch.kernels)) }
+                @if let Some(before) = number.checked_sub(1).and_then(|n| stretches[n].kernels.last()) {
                     " " span.since {
-                        "changed between " (book.kernel(stretches[number - 1].last)) " and "
-                        (book.kernel(stretch.first))
+                        "changed between " (book.kernel(*before)) " and "
+                        (book.kernel(stretch.kernels[0]))
                     }
                 }
             }
@@ -159,7 +173,7 @@ fn stretches(book: &Book, step: &StepRow) -> Markup {
 }
 
 pub(super) fn has_races(book: &Book) -> bool {
-    book.behaviours().flat_map(|one| &one.cases).any(|case| !case.ways.is_empty())
+    book.behaviours().flat_map(|one| &one.cases).any(CaseReport::races)
 }
 
 /// Links to all histograms.
@@ -172,7 +186,7 @@ pub(super) fn races(book: &Book) -> Markup {
                     "wide a window is on that machine, not how likely it is on another." }
                 ul {
                     @for case in book.behaviours().flat_map(|one| &one.cases) {
-                        @if !case.ways.is_empty() {
+                        @if case.races() {
                             li { a href={ "#" (case.anchor) } { (case.summary) } " "
                                 (case.parameters()) }
                         }

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::super::{Book, ClaimReport, pieces};
 use super::order;
+use crate::suite::Stretch;
 
 /// The claims that some kernel contradicts, in short.
 pub(super) fn contradicted(book: &Book) -> Markup {
@@ -37,7 +38,7 @@ pub(super) fn ledgers(book: &Book) -> Markup {
     html! {
         section aria-labelledby="claims" {
             h2 #claims { "Claims of the documents" }
-            p { "✓ held, ✗ contradicted, ? undecided; a “!” marks what is news. "
+            p { "✓ held, ✗ contradicted, ? undecided; a “!” marks what is news, “all” is all kernels. "
                 "The signs are of " (order(book)) "." }
             ul {
                 @for ledger in &book.documents {
@@ -66,14 +67,14 @@ fn entry(book: &Book, claim: &ClaimReport) -> Markup {
             p.says { (claim.says) " " span.place { (claim.place) } }
             @if claim.is_contradicted() {
                 ul {
-                    @for (first, last, standing) in claim.stretches() {
-                        @let (_, word, class) = pieces::standing(standing);
+                    @for Stretch { kernels, did } in claim.stretches() {
+                        @let (_, word, class) = pieces::standing(did);
                         li {
-                            (book.stretch(first, last)) ": " span class=(class) { (word) }
-                            @if let Some(seen) = pieces::seen(standing) {
+                            (book.kernels_told(&kernels)) ": " span class=(class) { (word) }
+                            @if let Some(seen) = pieces::seen(did) {
                                 ", seen: " code { (seen) }
                             }
-                            br; code.command { (book.reproduce(first, &claim.scenario)) }
+                            br; code.command { (book.reproduce(kernels[0], &claim.scenario)) }
                         }
                     }
                 }
@@ -85,43 +86,33 @@ fn entry(book: &Book, claim: &ClaimReport) -> Markup {
                 (strip(book, claim))
                 span {
                     "decided by step " code { (claim.step) } " of "
-                    a href={ "#" (place(book, &claim.scenario)) } { code { (claim.scenario) } }
+                    a href={ "#" (book.place(&claim.scenario)) } { code { (claim.scenario) } }
                 }
             }
         }
     }
 }
 
-/// Where a scenario or a case is told; one that no record has stands nowhere.
-fn place<'b>(book: &'b Book, scenario: &str) -> &'b str {
-    for behaviour in book.behaviours() {
-        if behaviour.id == scenario {
-            return &behaviour.anchor;
-        }
-        if let Some(case) = behaviour.cases.iter().find(|case| case.id == scenario) {
-            return &case.anchor;
-        }
-    }
-    "behaviours"
-}
-
 /// A sign for each kernel, and the same in words for those who do not see it.
 pub(super) fn strip(book: &Book, claim: &ClaimReport) -> Markup {
-    let words: Vec<String> = claim
-        .stretches()
-        .into_iter()
-        .map(|(first, last, standing)| {
-            format!("{}: {}", book.stretch(first, last), pieces::standing(standing).1)
-        })
-        .collect();
+    let words = pieces::claim_told(book, claim);
+    let same = match claim.stretches().as_slice() {
+        [one] if one.kernels.len() == book.kernels.len() && one.kernels.len() > 1 => Some(one.did),
+        _ => None,
+    };
     html! {
-        span.strip role="img" aria-label=(words.join("; ")) title=(words.join("; ")) {
-            @for standing in &claim.standings {
-                @match standing {
-                    None => span.none { "–" },
-                    Some(standing) => {
-                        @let (sign, _, class) = pieces::standing(standing);
-                        span class=(class) { (sign) }
+        span.strip role="img" aria-label=(words) title=(words) {
+            @if let Some(standing) = same {
+                @let (sign, _, class) = pieces::standing(standing);
+                span class=(class) { (sign) " all" }
+            } @else {
+                @for standing in &claim.standings {
+                    @match standing {
+                        None => span.none { "–" },
+                        Some(standing) => {
+                            @let (sign, _, class) = pieces::standing(standing);
+                            span class=(class) { (sign) }
+                        }
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::{Book, CaseReport, Change, pieces};
+use super::super::{Behaviour, Between, Book, CaseReport, pieces};
 use super::{tall, wide};
 
 /// What changed when.
@@ -30,25 +30,29 @@ pub(super) fn changes(book: &Book) -> Markup {
                             tr {
                                 th scope="col" { "behaviour" }
                                 th scope="col" { "step" }
-                                th scope="col" { "up to " (from) }
-                                th scope="col" { "from " (to) " on" }
+                                th scope="col" { "on " (from) }
+                                th scope="col" { "on " (to) }
                             }
                         }
-                        @for (index, (case, steps)) in change.cases.iter().enumerate() {
-                            @let before = index.checked_sub(1).map(|index| change.cases[index].0);
+                        @for (index, (behaviour, case, changed)) in change.cases.iter().enumerate() {
+                            @let before = index.checked_sub(1).map(|index| change.cases[index].1);
                             @let again = before.is_some_and(|one| one.summary == case.summary);
                             tbody {
-                                @for (number, (step, before, after)) in steps.iter().enumerate() {
+                                @for (number, step) in changed.steps.iter().enumerate() {
                                     tr {
                                         @if number == 0 {
-                                            th scope="rowgroup" rowspan=(steps.len()) {
+                                            th scope="rowgroup" rowspan=(changed.steps.len()) {
                                                 @if !again { span.sentence { (case.summary) } }
                                                 a href={ "#" (case.anchor) } { code { (case.id) } }
+                                                (why(book, change, behaviour, case, again))
                                             }
                                         }
-                                        td { code { (step) } }
-                                        td.v0 { (pieces::told(before)) }
-                                        td.v1 { (pieces::told(after)) }
+                                        td { code { (step.step) } }
+                                        @for (column, outcomes) in step.outcomes.iter().enumerate() {
+                                            td class={ "v" (column) } {
+                                                @if let Some(one) = outcomes { (one) }
+                                            }
+                                        }
                                     }
                                 }
                             }
@@ -62,8 +66,30 @@ pub(super) fn changes(book: &Book) -> Markup {
     }
 }
 
-fn id(change: &Change<'_>) -> String {
-    format!("changed-{}", change.to)
+/// The facts behind a change, and that it was not the only one.
+fn why(
+    book: &Book,
+    between: &Between<'_>,
+    behaviour: &Behaviour,
+    case: &CaseReport,
+    again: bool,
+) -> Markup {
+    let facts = match again {
+        true => Vec::new(),
+        false => book.reasons(behaviour, between.from, between.to),
+    };
+    html! {
+        @for fact in facts {
+            a.why href={ "#fact-" (fact.fact) } { "since " (fact.since) ": " (fact.fact) }
+        }
+        @if case.changes.len() > 1 {
+            span.why { "changed " (case.changes.len()) " times among these kernels" }
+        }
+    }
+}
+
+fn id(between: &Between<'_>) -> String {
+    format!("changed-{}-{}", between.from, between.to)
 }
 
 /// All cases on all kernels.
@@ -85,9 +111,10 @@ pub(super) fn matrix(book: &Book) -> Markup {
             }
             tbody {
                 @for (theme, case) in cases() {
-                    tr.changed[case.is_changed()] data-theme=(theme.name) data-v=(variants(case)) {
+                    tr.changed[case.is_changed()].found[has_finding(book, case)]
+                        data-theme=(theme.name) data-v=(variants(case)) {
                         th scope="row" { a href={ "#" (case.anchor) } { (case.id) } }
-                        (cells(case))
+                        (cells(book, case))
                     }
                 }
             }
@@ -99,7 +126,7 @@ pub(super) fn matrix(book: &Book) -> Markup {
             p {
                 "Kernels with the same letter in a row did the same in all steps; beside the letter "
                 "stands the outcome of the first deciding step that tells them apart. "
-                "“=” is the same on all kernels, “~” a race, “–” not run."
+                "“=” is the same on all kernels, “~” a race, “–” not run, “!” a finding."
             }
             form #filters hidden role="search" aria-label="Filter the matrix" {
                 label { "Theme "
@@ -111,6 +138,9 @@ pub(super) fn matrix(book: &Book) -> Markup {
                 label { "beside " (kernel_choice(book, "b")) }
                 label { "Name has " input #text type="search" size="14"; }
                 label { input #changed type="checkbox"; " only what changed" }
+                @if !book.findings().is_empty() {
+                    label { input #found type="checkbox"; " only findings" }
+                }
                 output #shown for="theme a b text changed" {}
             }
             (tall("Matrix", &table))
@@ -138,24 +168,32 @@ pub(super) fn letter(variant: usize) -> char {
     char::from(b'A' + u8::try_from(variant.min(25)).expect("it is small"))
 }
 
-fn cells(case: &CaseReport) -> Markup {
+fn has_finding(book: &Book, case: &CaseReport) -> bool {
+    book.odd(case).any(|odd| odd.verdict.is_finding())
+}
+
+fn cells(book: &Book, case: &CaseReport) -> Markup {
     let telling = pieces::telling(case);
-    let race = !case.ways.is_empty();
     html! {
         @for (kernel, variant) in case.variants.iter().enumerate() {
+            @let mark = book.finding(case, kernel).is_some();
             @match variant {
-                None if race => td.race { "~" },
-                None => td.none { "–" },
-                Some(_) if !case.is_changed() => td.same { "=" },
+                None => td.none { "–" (flag(mark)) },
+                Some(_) if case.races() && !case.is_changed() => td.race { "~" (flag(mark)) },
+                Some(_) if !case.is_changed() => td.same { "=" (flag(mark)) },
                 Some(variant) => {
                     td class={ "v" (variant.min(&3)) } {
-                        b { (letter(*variant)) } " "
-                        @if let Some(outcome) = telling.and_then(|step| step.outcomes[kernel].as_ref()) {
-                            span.outcome { (pieces::told(outcome)) }
+                        b { (letter(*variant)) } (flag(mark)) " "
+                        @if let Some(outcomes) = telling.and_then(|step| step.outcomes[kernel].as_ref()) {
+                            span.outcome { (outcomes) }
                         }
                     }
                 }
             }
         }
     }
+}
+
+fn flag(is_finding: bool) -> Markup {
+    html! { @if is_finding { b.bad title="a finding" { "!" } } }
 }

@@ -15,6 +15,7 @@
   });
 
   const ids = ["theme", "a", "b", "text", "changed"];
+  const found = get("found");
   const rows = [...document.querySelectorAll(".matrix tbody tr")];
   const column = (name, index) => name === "" || index === Number(name);
   const filter = () => {
@@ -24,9 +25,12 @@
     for (const row of rows) {
       const seen = row.dataset.v;
       const pair = a !== "" && b !== "";
-      const changed = pair ? seen[a] !== seen[b] : row.classList.contains("changed");
+      // What was not run is no change.
+      const differ = pair && seen[a] !== seen[b] && seen[a] !== "-" && seen[b] !== "-";
+      const changed = pair ? differ : row.classList.contains("changed");
       const name = row.firstElementChild.textContent;
       row.hidden = theme !== "" && row.dataset.theme !== theme || only && !changed
+        || found?.checked && !row.classList.contains("found")
         || !name.includes(text.trim());
       if (!row.hidden) shown += 1;
     }
@@ -48,6 +52,7 @@
     }
     field.addEventListener("input", filter);
   }
+  found?.addEventListener("input", filter);
   get("filters").hidden = false;
   get("filters").addEventListener("submit", event => event.preventDefault());
   filter();
