@@ -15,6 +15,7 @@ pub mod claim;
 pub mod cli;
 pub mod demo;
 pub mod explore;
+pub mod export;
 pub mod filter;
 pub mod fuzz;
 pub mod generate;

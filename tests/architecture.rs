@@ -26,13 +26,14 @@ const PICTURE: &[(&str, &[&str])] = &[
             "suite",
         ],
     ),
+    ("export", &["abi", "filter", "scenario", "trace"]),
     ("vm", &["live", "suite"]),
     ("demo", &["abi", "filter"]),
     (
         "cli",
         &[
-            "claim", "demo", "explore", "fuzz", "live", "model", "profile", "report", "scenario",
-            "suite", "trace", "verdict", "vm",
+            "claim", "demo", "explore", "export", "fuzz", "live", "model", "profile", "report",
+            "scenario", "suite", "trace", "verdict", "vm",
         ],
     ),
 ];

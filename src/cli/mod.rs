@@ -5,6 +5,7 @@ mod bisect;
 mod check;
 mod diff;
 mod explore;
+mod export;
 mod fuzz;
 mod kernels;
 mod list;
@@ -85,6 +86,8 @@ enum Command {
     Replay(fuzz::ReplayArguments),
     /// Show a scenario: its script, its filters disassembled, its schedule
     Show(show::ShowArguments),
+    /// Print a scenario as a C program that runs it, for others to reproduce it
+    Export(export::ExportArguments),
     /// Check scenario files without running them
     Check(check::CheckArguments),
     /// Print the JSON Schema of scenario files, traces or run records
@@ -178,6 +181,7 @@ pub fn main() -> ExitCode {
         Command::Fuzz(arguments) => fuzz::fuzz(&arguments, &mut output),
         Command::Replay(arguments) => fuzz::replay(&arguments, &mut output),
         Command::Show(arguments) => show::show(&arguments, &mut output),
+        Command::Export(arguments) => export::export(&arguments, &mut output),
         Command::Check(arguments) => check::check(&arguments, &mut output),
         Command::Schema(arguments) => schema::schema(&arguments, &mut output),
         Command::Man(arguments) => man::man(&arguments, &mut output),

@@ -99,6 +99,11 @@ impl Arena {
         Some((region.address, region.len))
     }
 
+    /// Everything that has a name: its address, its name, and its size in bytes.
+    pub fn regions(&self) -> impl Iterator<Item = (u64, &str, usize)> {
+        self.regions.iter().map(|region| (region.address, region.name.as_str(), region.len))
+    }
+
     /// What begins at an address: what a scenario calls it, and its size in
     /// bytes.
     pub fn region(&self, address: u64) -> Option<(&str, usize)> {
