@@ -15,10 +15,10 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("claim", &[]),
     ("model", &["abi", "bpf", "filter", "profile", "scenario", "trace"]),
     ("live", &["abi", "bpf", "filter", "scenario", "trace"]),
-    ("verdict", &["claim", "model", "profile", "trace"]),
+    ("verdict", &["claim", "model", "profile", "scenario", "trace"]),
     ("suite", &["claim", "live", "model", "profile", "scenario", "trace", "verdict"]),
     ("report", &["claim", "profile", "scenario", "suite", "trace", "verdict"]),
-    ("explore", &["generate", "live", "model", "profile", "scenario", "trace"]),
+    ("explore", &["generate", "live", "model", "profile", "scenario", "trace", "verdict"]),
     (
         "fuzz",
         &[

@@ -41,12 +41,21 @@ fn tables() -> String {
             let _ = writeln!(text, "| `{}` | {} |", form(signature), signature.meaning);
         }
     }
-    text.push_str("\n## Needs\n\n| word | meaning |\n| --- | --- |\n");
+    text.push_str("\n## Needs\n\n");
+    text.push_str(FOLLOWING);
+    text.push_str("\n| word | meaning |\n| --- | --- |\n");
     for (_, word, meaning) in Need::ALL {
         let _ = writeln!(text, "| `{word}` | {meaning} |");
     }
     text
 }
+
+const FOLLOWING: &str = "\
+Some follow by themselves: `realtime` from `policy = \"fifo\"`, `two-cpus` from
+`cpu = 1`, `root` from `user` and from `pid` and `mount` in `namespaces` without
+`user`, `user-namespace` from `user` there, `userfaultfd` from `held`, `ia32` from
+`int80`, and `freezer` from `freeze` and `thaw`. A file names the others.
+";
 
 #[test]
 fn the_reference_of_the_language_is_fresh() {

@@ -49,7 +49,7 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-fn placed(value: Value) -> Placed<Value> {
+fn placed<T>(value: T) -> Placed<T> {
     Placed { value, span: Span::default() }
 }
 
@@ -140,8 +140,15 @@ fn filter() -> impl Strategy<Value = Filter> {
     let assembly = one_of(&["ret ALLOW", "ld [nr]\nret a\n", "; say 'no'\nret #0"])
         .prop_map(FilterBody::Assembly);
     let flags = prop::option::of(one_of(&CONSTANTS).prop_map(Value::Constant));
-    (prop_oneof![rules, assembly], flags, prop::option::of(one_of(&NAMES)), any::<bool>())
-        .prop_map(|(body, flags, listener, via_prctl)| Filter { body, flags, listener, via_prctl })
+    (prop_oneof![rules, assembly], flags, prop::option::of(one_of(&NAMES)), any::<bool>()).prop_map(
+        |(body, flags, listener, via_prctl)| Filter {
+            body,
+            flags,
+            listener,
+            via_prctl,
+            span: Span::default(),
+        },
+    )
 }
 
 fn actor(index: usize) -> impl Strategy<Value = Actor> {
@@ -182,6 +189,7 @@ fn actor(index: usize) -> impl Strategy<Value = Actor> {
                     cpu,
                     policy: cpu.map(|_| Policy::Fifo),
                     namespaces: user.map(|_| Namespace::Pid).into_iter().collect(),
+                    span: Span::default(),
                 }
             },
         )
@@ -211,13 +219,13 @@ fn scenario() -> impl Strategy<Value = Scenario> {
                 needs: needs.into_iter().map(|(need, _, _)| need).collect(),
                 buffers: if extras {
                     vec![
-                        ("path".to_owned(), Buffer::Text("a\"b\n".to_owned())),
-                        ("big".to_owned(), Buffer::Size(64)),
+                        ("path".to_owned(), placed(Buffer::Text("a\"b\n".to_owned()))),
+                        ("big".to_owned(), placed(Buffer::Size(64))),
                     ]
                 } else {
                     Vec::new()
                 },
-                held: if extras { vec!["H".to_owned()] } else { Vec::new() },
+                held: if extras { vec![placed("H".to_owned())] } else { Vec::new() },
                 filters: filter.map(|filter| ("F".to_owned(), filter)).into_iter().collect(),
                 actors: vec![a, b, c],
                 steps,
@@ -257,10 +265,11 @@ fn mistakes(text: &str) -> String {
         Err(mistakes) => return mistakes.to_string(),
         Ok(scenarios) => scenarios,
     };
-    let diagnostics = scenarios
-        .iter()
-        .find_map(|scenario| scenario.schedule().err())
-        .expect("the scenario is wrong");
+    let wrong = |scenario: &Scenario| {
+        let found = scenario.schedule().err()?;
+        Some(found.into_iter().map(|one| one.in_case(&scenario.id)).collect())
+    };
+    let diagnostics = scenarios.iter().find_map(wrong).expect("the scenario is wrong");
     Mistakes { path: "test.toml".to_owned(), source: text.to_owned(), diagnostics }.to_string()
 }
 
@@ -332,11 +341,68 @@ fn mistakes(text: &str) -> String {
 #[case::race_after_the_harness(STAGE, "delay 3\n| T: getpid()")]
 #[case::no_window(STAGE, "in pending: T: getpid()")]
 #[case::unknown_window("[each]\nwindow = [\"pending\"]\n[target.T]", "in received: T: getpid()")]
+#[case::parameter_without_each("[target.T]", "T: mkdir(\"d\", $mode)")]
+#[case::unknown_parameter("[each]\nmode = [\"1\", \"2\"]\n[target.T]", "T: mkdir(\"d\", $mod)")]
+#[case::parameter_in_an_action(
+    "[each]\nerror = [\"EPERM\", \"EFOO\"]\n[target.T]\nfilters = [{ on = \"mkdir\", do = \"ERRNO($error)\" }]",
+    "T: getpid()"
+)]
+#[case::late_in_one_of_several(
+    "[each]\nfd = [\"0\", \"n1\"]\nlong = [\"a long value in the line before\"]\n[target.T]",
+    "T: mkdir(\"$long\", 0); close($fd)"
+)]
+#[case::key_missing("[target.T]\n[filter.F]\nrules = [{ on = \"mkdir\" }]", "T: install F")]
+#[case::type_of_a_number("[target.T]\ncpu = \"first\"", "T: getpid()")]
+#[case::type_of_a_table("target = 3", "T: getpid()")]
+#[case::key_twice("needs = []\nneeds = []\n[target.T]", "T: getpid()")]
+#[case::endless_toml("[target.T]\nuser = [", "T: getpid()")]
+#[case::user_of_a_child("[target.T]\n[target.C]\nuser = 65534", "T: fork C")]
+#[case::policy_of_a_thread("[target.T]\n[target.C]\npolicy = \"fifo\"\ncpu = 0", "T: thread C")]
+#[case::namespaces_of_a_child("[target.T]\n[target.C]\nnamespaces = [\"pid\"]", "T: fork C")]
+#[case::listeners_of_a_child("[target.T]\n[supervisor.S]\nlisteners = []", "T: fork S")]
+#[case::keeps_what_is_not_there("[target.T]\nkeeps = [\"M\"]", "T: getpid()")]
+#[case::takes_what_is_not_there("[target.T]\n[supervisor.S]\nlisteners = [\"M\"]", "T: getpid()")]
+#[case::raw_fork("[target.T]", "T: fork()")]
+#[case::raw_clone_by_number("[target.T]", "T: #56(17)")]
+#[case::raw_vfork_of_i386("[target.T]", "T: int80 vfork()")]
+#[case::fork_by_a_tracer("[target.T]\n[tracer.P]", "P: set_register T nr 57")]
+#[case::held_by_a_child("held = [\"H\"]\n[target.T]\n[target.C]", "T: fork C\nC: mkdir(&H, 0)")]
+#[case::released_with_a_number("held = [\"H\"]\n[target.T]", "release H 3")]
+#[case::held_name_twice("held = [\"H\"]\n[buffers]\nH = 8\n[target.T]", "release H")]
+#[case::too_many_held("held = [\"A\", \"B\", \"C\", \"D\", \"E\"]\n[target.T]", "release A")]
 fn mistakes_are_told_with_their_place(#[case] header: &str, #[case] steps: &str) {
     let name = std::thread::current().name().expect("tests have names").to_owned();
     let case = name.rsplit("case_").next().expect("it has a case").to_owned();
     let case = case.split_once('_').map_or(case.clone(), |(_, name)| name.to_owned());
     insta::assert_snapshot!(case, mistakes(&file(header, steps)));
+}
+
+#[rstest]
+#[case::nothing("", "", &[])]
+#[case::named("needs = [\"freezer\"]", "", &[Need::Freezer])]
+#[case::policy("", "policy = \"fifo\"", &[Need::Realtime])]
+#[case::idle("", "policy = \"idle\"", &[])]
+#[case::user("", "user = 65534", &[Need::Root])]
+#[case::own_user_namespace("", "namespaces = [\"user\", \"pid\"]", &[Need::UserNamespace])]
+#[case::own_pid_namespace("", "namespaces = [\"pid\"]", &[Need::Root])]
+#[case::second_processor("", "cpu = 1", &[Need::TwoCpus])]
+#[case::held("held = [\"H\"]", "", &[Need::Userfaultfd])]
+fn needs_follow_from_tables(#[case] header: &str, #[case] actor: &str, #[case] needs: &[Need]) {
+    let text = file(&format!("{header}\n[target.T]\n{actor}"), "T: getpid()");
+    let scenarios = parse("theme/name", "test.toml", &text).expect("it is right");
+    assert_eq!(scenarios[0].all_needs(), needs);
+    assert_eq!(scenarios[0].schedule().expect("it is right").needs, needs);
+}
+
+#[rstest]
+#[case("freeze T", &[Need::Freezer])]
+#[case("thaw T", &[Need::Freezer])]
+#[case("T: int80 getpid()", &[Need::Ia32])]
+#[case("T: x32 getpid()", &[])]
+fn needs_follow_from_steps(#[case] step: &str, #[case] needs: &[Need]) {
+    let scenarios =
+        parse("theme/name", "test.toml", &file("[target.T]", step)).expect("it is right");
+    assert_eq!(scenarios[0].all_needs(), needs);
 }
 
 #[test]

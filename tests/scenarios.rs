@@ -13,21 +13,23 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use unotify_lab::live::{Job, Pool, RunResult, missing};
 use unotify_lab::profile::Profile;
 use unotify_lab::scenario::Scenario;
-use unotify_lab::suite::{Case, Catalogue, Kernel, Selection, SourceFile};
+use unotify_lab::suite::{self, Case, Catalogue, Kernel, Plan, Selection, SourceFile};
 use unotify_lab::trace::Trace;
 use unotify_lab::verdict::{Verdict, judge, missing as without, snapshot_text, variant_of};
 
 fn main() {
     let arguments = Arguments::from_args();
     let catalogue = Catalogue::built_in().expect("the catalogue is well formed");
+    let catalogue: &'static Catalogue = Box::leak(Box::new(catalogue));
     let everything = catalogue.select(&Selection::default()).expect("all scenarios are right");
     let kernel = Kernel::running().expect("uname(2) does not fail");
     let profile = Profile::of(kernel.upstream().expect("Linux has a release"));
     let trials = everything
         .chunk_by(|a, b| a.file.id == b.file.id)
-        // A race has many traces: the model judges them, in tests/cli.rs.
-        .filter(|cases| !cases[0].scenario.races())
-        .map(|cases| trial(cases, &profile))
+        .map(|cases| match cases[0].scenario.races() {
+            true => race(catalogue, cases),
+            false => trial(cases, &profile),
+        })
         .collect();
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -35,7 +37,7 @@ fn main() {
 fn trial(cases: &[Case<'_>], profile: &Profile) -> Trial {
     let file = cases[0].file.clone();
     let scenarios: Vec<Scenario> = cases.iter().map(|case| case.scenario.clone()).collect();
-    let lacking = scenarios[0].needs.iter().find_map(|need| missing(*need));
+    let lacking = scenarios[0].all_needs().into_iter().find_map(missing);
     let variant = variant_of(&scenarios[0].facts, profile);
     let updating = std::env::var_os("INSTA_UPDATE").is_some_and(|value| value != "no");
     let without = without(&scenarios[0].facts, profile);
@@ -48,6 +50,32 @@ fn trial(cases: &[Case<'_>], profile: &Profile) -> Trial {
     let profile = profile.clone();
     let trial = Trial::test(name, move || check(&file, &scenarios, &profile, variant));
     match reason {
+        Some(reason) => trial.with_kind(format!("skipped: {reason}")).with_ignored_flag(true),
+        None => trial,
+    }
+}
+
+/// A race has many traces, and none is stored: the model judges each.
+fn race(catalogue: &'static Catalogue, cases: &[Case<'static>]) -> Trial {
+    let needs = cases.iter().flat_map(|case| case.scenario.all_needs());
+    let lacking = needs.into_iter().find_map(missing);
+    let name = cases[0].file.id.clone();
+    let cases = cases.to_vec();
+    let trial = Trial::test(name, move || {
+        let executable = Path::new(env!("CARGO_BIN_EXE_unotify-lab"));
+        let pool = Pool::new(1, Some(executable))?;
+        let plan = Plan { repeat: 1, seed: 0, judged_as: None };
+        let kernel = Kernel::running()?;
+        let result = suite::run(catalogue, &cases, kernel, &pool, plan, |_, _| {})?;
+        for case in &result.cases {
+            if case.verdict != Verdict::Conforms || case.seen().is_empty() {
+                let id = &case.case.scenario.id;
+                return Err(format!("{id}: {:?}: {:#?}", case.verdict, case.ways).into());
+            }
+        }
+        Ok(())
+    });
+    match lacking {
         Some(reason) => trial.with_kind(format!("skipped: {reason}")).with_ignored_flag(true),
         None => trial,
     }

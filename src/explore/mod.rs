@@ -18,6 +18,7 @@ use crate::model::{Agreement, Disagreement, Setting, agree};
 use crate::profile::Profile;
 use crate::scenario::{Scenario, Schedule};
 use crate::trace::Trace;
+use crate::verdict::unset_stage;
 
 /// Which cases to run, and what to judge them by.
 #[derive(Clone, Debug)]
@@ -123,7 +124,10 @@ impl Plan {
         match agree(&self.setting(schedule), trace) {
             Agreement::Allowed { .. } => Judgement::Allowed,
             Agreement::Beyond { why, .. } => Judgement::Beyond(why),
-            Agreement::Refused(disagreement) => Judgement::Refused(disagreement),
+            Agreement::Refused(disagreement) => match unset_stage(schedule, trace) {
+                Some(why) => Judgement::Trouble(why),
+                None => Judgement::Refused(disagreement),
+            },
         }
     }
 

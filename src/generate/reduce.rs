@@ -14,7 +14,7 @@ pub fn repair(scenario: &mut Scenario) -> bool {
         for step in &mut scenario.steps {
             for operation in &mut step.operations {
                 place += 1;
-                mark(operation, &Span(place..place + 1));
+                operation.move_places(&|span| *span = Span(place..place + 1));
             }
             let first = step.operations.first().map_or(0, |operation| operation.span.0.start);
             step.span = Span(first..first + 1);
@@ -32,26 +32,15 @@ pub fn repair(scenario: &mut Scenario) -> bool {
     }
     for step in &mut scenario.steps {
         step.span = Span::default();
-        step.operations.iter_mut().for_each(|operation| mark(operation, &Span::default()));
+        for operation in &mut step.operations {
+            operation.move_places(&|span| *span = Span::default());
+        }
     }
     true
 }
 
 fn count(scenario: &Scenario) -> usize {
     scenario.steps.iter().map(|step| step.operations.len()).sum()
-}
-
-fn mark(operation: &mut Operation, span: &Span) {
-    operation.span = span.clone();
-    let values = match &mut operation.act {
-        Act::Call { args, .. } => args.iter_mut().collect::<Vec<_>>(),
-        Act::Verb { operands, options, .. } => {
-            operands.iter_mut().chain(options.iter_mut().map(|(_, value)| value)).collect()
-        }
-    };
-    for value in values {
-        value.span = span.clone();
-    }
 }
 
 /// Scenarios that say less, those that say least first. All can be scheduled.

@@ -10,7 +10,7 @@ use super::script::{Doing, Known, Player, Script};
 use super::{Addfd, Choose, Response, repair};
 use crate::filter::{Action, Arch, Rule, Rules, Syscall};
 use crate::scenario::{
-    Actor, Filter, FilterBody, Radix, Role, Scenario, StackEntry, Transfer, Value,
+    Actor, Filter, FilterBody, Radix, Role, Scenario, Span, StackEntry, Transfer, Value,
 };
 
 /// Calls that filters are about, with arguments, the likeliest first.
@@ -132,6 +132,7 @@ fn plain(name: &str, role: Role) -> Actor {
         cpu: None,
         policy: None,
         namespaces: Vec::new(),
+        span: Span::default(),
     }
 }
 
@@ -201,6 +202,7 @@ fn rules(u: &mut Unstructured<'_>, listener: Option<&str>) -> Filter {
         flags,
         listener: listener.map(str::to_owned),
         via_prctl: false,
+        span: Span::default(),
     }
 }
 

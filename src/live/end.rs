@@ -86,11 +86,18 @@ pub(super) fn signal_thread(process: i32, thread: i32, signal: Signal) -> nix::R
     if raw < 0 { Err(Errno::from_raw(-raw as i32)) } else { Ok(()) }
 }
 
+/// How long a killed process is waited for. It only bounds a failure: one that
+/// sleeps in the kernel where no signal reaches it may never end.
+pub(super) const LONGEST_END: Duration = Duration::from_secs(30);
+
 /// Kills and reaps every child of this process, and theirs. A process whose
-/// parent has gone becomes a child of this one, which is a subreaper. Says
-/// whether nobody is left.
-pub(super) fn all_children() -> bool {
-    let deadline = Instant::now() + Duration::from_secs(30);
+/// parent has gone becomes a child of this one, which is a subreaper.
+///
+/// # Errors
+///
+/// Who is left, and what it sleeps in.
+pub(super) fn all_children() -> Result<(), String> {
+    let deadline = Instant::now() + LONGEST_END;
     while Instant::now() < deadline {
         for pid in children() {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
@@ -99,14 +106,56 @@ pub(super) fn all_children() -> bool {
             match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
                 Ok(WaitStatus::StillAlive) => break,
                 Ok(_) | Err(Errno::EINTR) => {}
-                Err(Errno::ECHILD) => return true,
+                Err(Errno::ECHILD) => return Ok(()),
                 // A status that nix does not know: reaped all the same.
                 Err(_) => {}
             }
         }
         std::thread::yield_now();
     }
-    false
+    let left: Vec<String> = children().into_iter().map(unended).collect();
+    Err(left.join("; "))
+}
+
+/// Waits until a killed child has ended, and reaps it; what `patience` is for,
+/// see [`LONGEST_END`].
+///
+/// # Errors
+///
+/// Who it is, and what it sleeps in.
+pub(super) fn reap_within(pid: i32, patience: Duration) -> Result<(), String> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
+            Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => {}
+            _ => return Ok(()),
+        }
+        if Instant::now() > deadline {
+            return Err(unended(pid));
+        }
+        // Nobody tells when it ends, unless it is this process's last child.
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+/// That a process does not end, and where each of its threads sleeps in the
+/// kernel.
+pub(super) fn unended(pid: i32) -> String {
+    let read = |path: &str| std::fs::read_to_string(format!("/proc/{pid}/{path}"));
+    let name = read("comm").unwrap_or_default();
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let places: Vec<String> = threads
+        .filter_map(|thread| {
+            let thread = format!("task/{}", thread.file_name().to_str()?);
+            let stat = read(&format!("{thread}/stat")).ok()?;
+            let state = stat.rsplit_once(") ")?.1.chars().next()?;
+            let place = read(&format!("{thread}/wchan")).unwrap_or_default();
+            let place =
+                if ["", "0"].contains(&place.as_str()) { "an unknown place" } else { &place };
+            Some(format!("{state} in {place}"))
+        })
+        .collect();
+    format!("{} (pid {pid}) does not end when killed: {}", name.trim(), places.join(", "))
 }
 
 /// The children of this process, whichever of its threads is their parent.
@@ -183,7 +232,7 @@ pub fn end_main(arguments: &[String]) -> ExitCode {
     #[allow(unsafe_code)]
     let _ = unsafe { sigaction(Signal::SIGTERM, &action) };
     freezer::thaw(std::process::id());
-    all_children();
+    let _ = all_children();
     freezer::remove(std::process::id());
     let own = format!("/unotify-lab.{}", std::process::id());
     if let [scratch] = arguments
@@ -192,4 +241,21 @@ pub fn end_main(arguments: &[String]) -> ExitCode {
         let _ = std::fs::remove_dir_all(scratch);
     }
     ExitCode::from(3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that nobody kills stands for one that cannot be killed.
+    #[test]
+    #[expect(clippy::zombie_processes, reason = "what is tested reaps it")]
+    fn who_does_not_end_is_given_up_and_named() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep");
+        let pid = child.id() as i32;
+        let told = reap_within(pid, Duration::ZERO).expect_err("it sleeps");
+        assert!(told.contains(&format!("(pid {pid}) does not end when killed: ")), "{told}");
+        child.kill().expect("it is ours");
+        reap_within(pid, LONGEST_END).expect("it was killed");
+    }
 }

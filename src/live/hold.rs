@@ -83,13 +83,19 @@ pub(super) fn take(pid: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
-/// Fills a held page with what an actor built on its desk.
-pub(super) fn release(uffd: &OwnedFd, index: usize, actor: usize, pid: i32) -> io::Result<()> {
+/// What an actor has built on its desk.
+pub(super) fn desk_of(actor: usize, pid: i32) -> io::Result<Vec<u8>> {
     let mut page = vec![0u8; PAGE as usize];
-    let local = [io::IoSliceMut::new(&mut page)];
+    let mut local = [io::IoSliceMut::new(&mut page)];
     let remote = [nix::sys::uio::RemoteIoVec { base: desk(actor) as usize, len: PAGE as usize }];
-    let mut local = local;
     nix::sys::uio::process_vm_readv(nix::unistd::Pid::from_raw(pid), &mut local, &remote)?;
+    Ok(page)
+}
+
+/// Fills a held page, with zeros after these bytes, and wakes who waits for it.
+pub(super) fn release(uffd: &OwnedFd, index: usize, bytes: &[u8]) -> io::Result<()> {
+    let mut page = vec![0u8; PAGE as usize];
+    page[..bytes.len()].copy_from_slice(bytes);
     let mut copy = [held(index), page.as_ptr() as u64, PAGE, 0, 0];
     ioctl(uffd.as_raw_fd(), UFFDIO_COPY, &mut copy)
 }

@@ -8,25 +8,15 @@ use super::shared::{Record, RecordKind, Shared, notification_of};
 use super::watch::Rest;
 use crate::abi::{self, SeccompNotif};
 use crate::filter::{Arch, Syscall};
-use crate::scenario::{ActorId, Arg, Entry, Op, Schedule, SlotId};
+use crate::scenario::{ActorId, Arg, Field, Op, Register, Schedule, SlotId};
 use crate::trace::{
     Argument, HandlerRun, Notification, Outcome, Sender, SignalInfo, TrappedCall, Wait,
 };
 
-/// Calls whose result is the id of a task.
-const RETURN_A_TASK: &[i64] = &[
-    libc::SYS_getpid,
-    libc::SYS_gettid,
-    libc::SYS_getppid,
-    libc::SYS_fork,
-    libc::SYS_vfork,
-    libc::SYS_clone,
-    libc::SYS_clone3,
-    libc::SYS_wait4,
-    libc::SYS_set_tid_address,
-];
-
-const NEW_LISTENER: u64 = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+/// Events whose message is the id of a new task; that of an exec is the id that
+/// the task had before (ptrace(2), PTRACE_SETOPTIONS).
+const TELL_A_NEW_TASK: &[i32] =
+    &[libc::PTRACE_EVENT_FORK, libc::PTRACE_EVENT_VFORK, libc::PTRACE_EVENT_CLONE];
 
 /// `SYS_SECCOMP`, the `si_code` of a SIGSYS that a filter made.
 const SYS_SECCOMP: i32 = 1;
@@ -44,6 +34,8 @@ pub(super) struct Observer<'s> {
     /// The first id received on each listener.
     first_ids: HashMap<SlotId, u64>,
     harness: i32,
+    /// The last event of each tracee that its tracer has waited for.
+    events: Vec<i32>,
 }
 
 impl<'s> Observer<'s> {
@@ -59,6 +51,7 @@ impl<'s> Observer<'s> {
             started: vec![None; actors],
             first_ids: HashMap::new(),
             harness: std::process::id() as i32,
+            events: vec![0; actors],
         }
     }
 
@@ -142,15 +135,7 @@ impl<'s> Observer<'s> {
         let raw = record.raw;
         let words = &record.words;
         match self.schedule.acts[act].op {
-            Op::Call { entry: Entry::Native, number, .. }
-                if RETURN_A_TASK.contains(&(number as i64)) =>
-            {
-                self.task(raw)
-            }
-            // With TSYNC it may be a thread's id; with a listener, a descriptor.
-            Op::Install { flags: Arg::Value(flags), .. } if flags & NEW_LISTENER == 0 => {
-                self.task(raw)
-            }
+            _ if self.schedule.acts[act].returns_a_task => self.task(raw),
             Op::Fork(started) | Op::Thread(started) if raw > 0 => {
                 Outcome::ReturnedActor(self.schedule.actors[started.0].name.clone())
             }
@@ -169,9 +154,16 @@ impl<'s> Observer<'s> {
             Op::Load { len, unit, .. } => read(words, len, unit),
             Op::ReadMem { .. } if raw == 0 => Outcome::EndOfFile,
             Op::ReadMem { .. } if raw > 0 => read(words, raw as usize, 1),
-            Op::WaitStop(_) if raw > 0 => Outcome::Waited(waited(words[0] as i32)),
-            Op::EventMessage(_) | Op::GetRegister { .. } if raw == 0 => {
-                Outcome::Numbers(vec![words[0] as i64])
+            Op::WaitStop(tracee) if raw > 0 => {
+                let wait = waited(words[0] as i32);
+                if let Wait::Stop { event, .. } = wait {
+                    self.events[tracee.0] = event;
+                }
+                Outcome::Waited(wait)
+            }
+            Op::EventMessage(tracee) if raw == 0 => self.message(tracee, words[0] as i64),
+            Op::GetRegister { tracee, register } if raw == 0 => {
+                self.register(tracee, register, words[0] as i64)
             }
             Op::GetFilter { .. } if raw > 0 && words[0] > 0 => {
                 let (name, _) = &self.schedule.programs[words[0] as usize - 1];
@@ -188,6 +180,46 @@ impl<'s> Observer<'s> {
             self.tids.get(&tid).map(name).or(harness)
         });
         known.map_or(Outcome::Returned(raw), Outcome::ReturnedActor)
+    }
+
+    /// A number that a tracer has read, by the actor's name where it is one's id.
+    fn number(&self, raw: i64) -> Outcome {
+        match self.task(raw) {
+            Outcome::Returned(_) => Outcome::Numbers(vec![raw]),
+            named => named,
+        }
+    }
+
+    /// What the last event of a tracee tells beside its name.
+    fn message(&mut self, tracee: ActorId, raw: i64) -> Outcome {
+        let event = self.events[tracee.0];
+        let makes = TELL_A_NEW_TASK.contains(&event);
+        match self.act(tracee).map(|act| self.schedule.acts[act].op) {
+            // Its maker, which is stopped in the making, has told nobody yet.
+            Some(Op::Fork(started) | Op::Thread(started)) if makes => {
+                self.started[started.0] = Some(raw as i32);
+                self.shared.actors[started.0].tid.store(raw as i32, Ordering::Release);
+                Outcome::ReturnedActor(self.schedule.actors[started.0].name.clone())
+            }
+            _ if makes || event == libc::PTRACE_EVENT_EXEC => self.number(raw),
+            _ => Outcome::Numbers(vec![raw]),
+        }
+    }
+
+    /// A register of a tracee that is in a call.
+    fn register(&self, tracee: ActorId, register: Register, raw: i64) -> Outcome {
+        let act = self.unfinished(tracee);
+        let op = act.map(|act| self.schedule.acts[act].op);
+        let is_a_task = match (register, op) {
+            (Register::Arg(index), Some(Op::Call { args, .. })) => {
+                matches!(args[usize::from(index) % 6], Arg::Pid(_) | Arg::Field(_, Field::Pid))
+            }
+            (Register::Result, Some(_)) => {
+                act.is_some_and(|act| self.schedule.acts[act].returns_a_task)
+            }
+            _ => false,
+        };
+        if is_a_task { self.number(raw) } else { Outcome::Numbers(vec![raw]) }
     }
 
     fn received(&mut self, act: usize, listener: Arg, notification: &SeccompNotif) -> Notification {
@@ -221,8 +253,8 @@ impl<'s> Observer<'s> {
     /// An argument by the name of what the scenario passed. `sender` is in the
     /// call: a number that only happens to be somebody's id stays one.
     fn argument(&self, sender: Option<ActorId>, index: usize, value: u64) -> Argument {
-        if let Some(name) = self.schedule.arena.name_of(value) {
-            return Argument::Address(name.to_owned());
+        if let Some(name) = self.schedule.name_of(value) {
+            return Argument::Address(name);
         }
         // It may have come out of the call since.
         let act = sender.and_then(|sender| self.unfinished(sender));
@@ -232,6 +264,10 @@ impl<'s> Observer<'s> {
                 Arg::Pid(actor) => {
                     Argument::Address(format!("pid({})", self.schedule.actors[actor.0].name))
                 }
+                Arg::Field(_, Field::Pid) => match self.task(value as i64) {
+                    Outcome::ReturnedActor(name) => Argument::Address(format!("pid({name})")),
+                    _ => Argument::Number(value),
+                },
                 _ => Argument::Number(value),
             },
             _ => Argument::Number(value),

@@ -6,11 +6,10 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -146,16 +145,23 @@ impl Pool {
     }
 
     /// Ends a worker and whatever it leaves.
-    fn bury(&self, mut worker: Worker) -> io::Result<ExitStatus> {
+    fn bury(&self, mut worker: Worker) -> Burial {
         let pid = worker.child.id();
         freezer::thaw(pid);
         let _ = worker.child.kill();
-        let status = worker.child.wait();
-        end_orphans();
+        let ended = worker.ended();
+        let orphans = end_orphans();
         freezer::remove(pid);
         let _ = std::fs::remove_dir_all(scratch_of(&self.scratch, pid));
-        status
+        Burial { status: ended.as_ref().ok().copied(), left: ended.err().or(orphans.err()) }
     }
+}
+
+/// What came of ending a worker.
+struct Burial {
+    status: Option<ExitStatus>,
+    /// Who could not be ended.
+    left: Option<String>,
 }
 
 /// Runs jobs one after another, on one worker as long as that does well.
@@ -178,10 +184,13 @@ impl Runner<'_> {
                 result
             }
             // After anything but a clear end its state is not trusted.
-            Ok(result) => {
-                let _ = self.pool.bury(worker);
-                result
-            }
+            Ok(result) => match (result, self.pool.bury(worker).left) {
+                (RunResult::Fault(why), Some(left)) if why != left => {
+                    RunResult::Fault(format!("{why}; {left}"))
+                }
+                (result, None) | (result @ RunResult::Fault(_), _) => result,
+                (_, Some(left)) => RunResult::Fault(left),
+            },
             Err(silence) => silence.told(self.pool.bury(worker)),
         })
     }
@@ -207,15 +216,20 @@ enum Silence {
 }
 
 impl Silence {
-    fn told(self, status: io::Result<ExitStatus>) -> RunResult {
-        match (self, status) {
+    fn told(self, burial: Burial) -> RunResult {
+        match (self, burial) {
+            (_, Burial { left: Some(left), .. }) => RunResult::Fault(left),
             (Silence::TooLong, _) => {
                 let seconds = LONGEST_RUN.as_secs();
                 let why = format!("its worker did not answer for {seconds} s");
                 RunResult::Inconclusive(Trace::default(), why)
             }
-            (Silence::Ended, Ok(status)) => RunResult::Fault(format!("its worker ended: {status}")),
-            (Silence::Ended, Err(error)) => RunResult::Fault(format!("its worker ended: {error}")),
+            (Silence::Ended, Burial { status: Some(status), .. }) => {
+                RunResult::Fault(format!("its worker ended: {status}"))
+            }
+            (Silence::Ended, Burial { status: None, .. }) => {
+                RunResult::Fault("its worker ended".to_owned())
+            }
         }
     }
 }
@@ -239,6 +253,22 @@ impl Worker {
         }
     }
 
+    /// Waits until it has ended, as a killed one soon does, unless it sleeps in
+    /// the kernel where no signal reaches it.
+    fn ended(&mut self) -> Result<ExitStatus, String> {
+        let deadline = Instant::now() + end::LONGEST_END;
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Ok(status),
+                Err(error) => return Err(format!("waiting for a worker: {error}")),
+                Ok(None) if Instant::now() > deadline => {
+                    return Err(end::unended(self.child.id() as i32));
+                }
+                Ok(None) => std::thread::park_timeout(Duration::from_millis(1)),
+            }
+        }
+    }
+
     fn wait(&self) -> Result<(), Silence> {
         let mut ready = [PollFd::new(self.results.get_ref().as_fd(), PollFlags::POLLIN)];
         let timeout = PollTimeout::try_from(LONGEST_RUN).unwrap_or(PollTimeout::MAX);
@@ -253,19 +283,27 @@ impl Worker {
 }
 
 /// Kills processes that have become children of this one because their worker
-/// was killed, and those that become so in turn.
-fn end_orphans() {
+/// was killed, and those that become so in turn. One that does not end is given
+/// up for good, after long enough.
+///
+/// # Errors
+///
+/// Who does not end, and what it sleeps in.
+fn end_orphans() -> Result<(), String> {
+    static GIVEN_UP: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+    let given_up = || GIVEN_UP.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
-        let orphans: Vec<i32> = end::children().into_iter().filter(|pid| is_actor(*pid)).collect();
+        let mut orphans = end::children();
+        orphans.retain(|pid| is_actor(*pid) && !given_up().contains(pid));
         if orphans.is_empty() {
-            return;
+            return Ok(());
         }
         // All first: one may be traced by another, and not be reaped before.
         for pid in &orphans {
             let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }
         for pid in orphans {
-            let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::__WALL));
+            end::reap_within(pid, end::LONGEST_END).inspect_err(|_| given_up().push(pid))?;
         }
     }
 }

@@ -217,9 +217,7 @@ fn prepare(
     // Without Yama the call is not known, and not needed.
     let _ = prctl(libc::PR_SET_PTRACER, u64::MAX);
     if let Some(cpu) = participant.cpu {
-        let mut set = nix::sched::CpuSet::new();
-        set.set(cpu as usize)?;
-        nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set)?;
+        bind_to(cpu as usize)?;
     }
     if let Some(policy) = participant.policy {
         set_policy(policy)?;
@@ -269,6 +267,18 @@ fn become_root_of_namespace(worker: Credentials) -> io::Result<()> {
     std::fs::write("/proc/self/setgroups", "deny")?;
     std::fs::write("/proc/self/uid_map", format!("0 {} 1", worker.user))?;
     std::fs::write("/proc/self/gid_map", format!("0 {} 1", worker.group))
+}
+
+/// Runs on one processor only, of those that this process may use.
+fn bind_to(index: usize) -> io::Result<()> {
+    use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let own = nix::unistd::Pid::from_raw(0);
+    let allowed = sched_getaffinity(own)?;
+    let may = |cpu: &usize| allowed.is_set(*cpu).unwrap_or(false);
+    let cpu = (0..CpuSet::count()).filter(may).nth(index);
+    let mut set = CpuSet::new();
+    set.set(cpu.ok_or(io::ErrorKind::InvalidInput)?)?;
+    Ok(sched_setaffinity(own, &set)?)
 }
 
 fn set_policy(policy: Policy) -> io::Result<()> {

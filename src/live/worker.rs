@@ -1,5 +1,6 @@
 //! A worker process: one thread, one scenario after another.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -10,7 +11,7 @@ use super::actor::{self, MEMORY, Stage, TEXT};
 use super::pool::{Job, scratch_of};
 use super::shared::Mapping;
 use super::{RunResult, director, end, probe, spawn};
-use crate::scenario::{self, ActorId, Scenario};
+use crate::scenario::{self, ActorId, Need, Scenario, Schedule};
 
 /// The hidden command that starts a worker: `__worker PARENT SCRATCH`.
 pub const WORKER_COMMAND: &str = "__worker";
@@ -49,10 +50,11 @@ fn work(arguments: &[String]) -> Result<(), String> {
     let (requests, mut results) = channels().map_err(|error| error.to_string())?;
     let scratch = scratch_of(Path::new(scratch), std::process::id());
     end::on_termination(&scratch);
+    let mut known = Known::default();
     for line in BufReader::new(requests).lines() {
         let line = line.map_err(|error| error.to_string())?;
         let job: Job = serde_json::from_str(&line).map_err(|error| error.to_string())?;
-        let result = run(&job, &scratch);
+        let result = run(&job, &mut known, &scratch);
         let mut line = serde_json::to_string(&result).map_err(|error| error.to_string())?;
         line.push('\n');
         results.write_all(line.as_bytes()).map_err(|error| error.to_string())?;
@@ -60,18 +62,46 @@ fn work(arguments: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-fn run(job: &Job, scratch: &Path) -> RunResult {
-    let scenario = match find(job) {
-        Ok(scenario) => scenario,
+/// What a worker has found out, and need not find out again.
+#[derive(Default)]
+struct Known {
+    /// The scenarios of each file, with its text: those of one file come one
+    /// after another, and those that race come often.
+    files: HashMap<String, (String, Vec<Scenario>)>,
+    /// Why a need is not met here, if it is not.
+    needs: HashMap<Need, Option<String>>,
+}
+
+/// So many files a worker knows at most; exploring makes up more.
+const MOST_FILES: usize = 1000;
+
+impl Known {
+    fn schedule(&mut self, job: &Job) -> Result<Schedule, String> {
+        let Job { file, id, source, seed: _ } = job;
+        if self.files.get(file).is_none_or(|(known, _)| known != source) {
+            if self.files.len() == MOST_FILES {
+                self.files.clear();
+            }
+            self.files.insert(file.clone(), (source.clone(), parse(job)?));
+        }
+        schedule_of(&self.files[file].1, id)
+    }
+
+    fn missing(&mut self, needs: &[Need]) -> Option<String> {
+        needs.iter().find_map(|need| {
+            self.needs.entry(*need).or_insert_with(|| probe::missing(*need)).clone()
+        })
+    }
+}
+
+fn run(job: &Job, known: &mut Known, scratch: &Path) -> RunResult {
+    let schedule = match known.schedule(job) {
+        Ok(schedule) => schedule,
         Err(why) => return RunResult::Fault(why),
     };
-    if let Some(why) = scenario.needs.iter().find_map(|need| probe::missing(*need)) {
+    if let Some(why) = known.missing(&schedule.needs) {
         return RunResult::Skipped(why);
     }
-    let schedule = match scenario.schedule() {
-        Ok(schedule) => schedule,
-        Err(found) => return RunResult::Fault(found[0].message.clone()),
-    };
     let text = serde_json::to_vec(job).expect("a job is plain data");
     // What is there already is not this worker's, and may be a trap.
     if let Err(error) = std::fs::create_dir(scratch) {
@@ -89,13 +119,14 @@ fn run(job: &Job, scratch: &Path) -> RunResult {
     }
 }
 
-fn find(job: &Job) -> Result<Scenario, String> {
-    let Job { file, id, source, seed: _ } = job;
-    scenario::parse(file, file, source)
-        .map_err(|mistakes| mistakes.to_string())?
-        .into_iter()
-        .find(|scenario| scenario.id == *id)
-        .ok_or_else(|| format!("{file} has no scenario {id}"))
+fn parse(job: &Job) -> Result<Vec<Scenario>, String> {
+    scenario::parse(&job.file, &job.file, &job.source).map_err(|mistakes| mistakes.to_string())
+}
+
+fn schedule_of(scenarios: &[Scenario], id: &str) -> Result<Schedule, String> {
+    let found = scenarios.iter().find(|scenario| scenario.id == id);
+    let scenario = found.ok_or_else(|| format!("its file has no scenario {id}"))?;
+    scenario.schedule().map_err(|found| found[0].message.clone())
 }
 
 /// Executes itself again without address space randomisation, so that an
@@ -204,8 +235,7 @@ fn set_up_again(arguments: &[String]) -> Result<ActorId, String> {
     text_file.read_to_end(&mut text).map_err(|error| error.to_string())?;
     actor::name_again();
     let job: Job = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-    let scenario = find(&job)?;
-    let schedule = scenario.schedule().map_err(|found| found[0].message.clone())?;
+    let schedule = schedule_of(&parse(&job)?, &job.id)?;
     spawn::map_arena(&schedule).map_err(|error| error.to_string())?;
     let shared = Mapping::of(&*memory).map_err(|error| error.to_string())?;
     actor::set_stage(Box::leak(Box::new(Stage { schedule, shared })));

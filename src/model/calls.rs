@@ -10,6 +10,9 @@ use super::world::{Descriptor, Ending, FileKind, TaskId, Todo, Wait, World};
 use crate::abi::{self, AUDIT_ARCH_I386};
 use crate::filter::{Arch, Syscall};
 use crate::scenario::Op;
+use crate::scenario::arena::held;
+
+const PAGE: u64 = 0x1000;
 
 impl World<'_> {
     /// Executes a call by its number and registers.
@@ -30,6 +33,13 @@ impl World<'_> {
         }
         if is_x32(register) && data.arch != AUDIT_ARCH_I386 {
             return self.ready(task, Todo::Leave(Some(error(libc::ENOSYS))));
+        }
+        let ends = [libc::SYS_exit, libc::SYS_exit_group].contains(&i64::from(number));
+        let held = (0..self.setting.0.schedule.held.len())
+            .any(|page| data.args.iter().any(|arg| (held(page)..held(page) + PAGE).contains(arg)));
+        if held && !ends {
+            self.leave_off("a call has an address on a held page, and may look at it or not");
+            return self.unknown_result(task);
         }
         let [a, b, c, d, ..] = data.args;
         let result = match i64::from(number) {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::signal::{Code, info};
 use super::world::{Extra, Rest, State, TaskId, Todo, Wait, World};
 use crate::filter::{Arch, Syscall};
-use crate::scenario::{ActorId, Op, Origin, Place, StatusField, Turn};
+use crate::scenario::{ActorId, Fill, Op, Origin, StatusField, Turn};
 use crate::trace::{Outcome, Wait as Waited};
 
 /// Most worlds that one turn may lead to before the model gives up.
@@ -251,15 +251,15 @@ impl World<'_> {
                 self.freeze(actor, frozen);
                 Outcome::Returned(0)
             }
-            Op::LetGo { held, fail } => {
+            Op::LetGo { held, with } => {
                 let waits = |actor: &TaskId| {
                     let act = self.act(*actor).map(|act| self.setting.0.schedule.acts[act].op);
-                    act.is_some_and(|op| op.place() == Some(Place::Held(held)))
+                    act.is_some_and(|op| op.touches_held(held))
                 };
                 let Some(actor) = (0..self.tasks.len()).find(waits) else {
                     return not_run("nobody waits on it");
                 };
-                self.process(actor).pages.insert(held, !fail);
+                self.process(actor).pages.insert(held, with != Fill::Nothing);
                 if self.tasks[actor].state == State::Asleep(Wait::Page(held)) {
                     self.ready(actor, Todo::Execute);
                 }
@@ -292,7 +292,7 @@ impl World<'_> {
             }
             State::Spinning => ('R', false),
             State::Asleep(_) if self.is_idle(actor) => ('S', false),
-            State::Asleep(Wait::Reply { killable: true, .. } | Wait::Page(_)) => ('D', true),
+            State::Asleep(Wait::Reply { killable: true, .. }) => ('D', true),
             State::Asleep(_) => ('S', true),
             State::Stopped(_) => ('T', false),
             State::Traced(..) => ('t', false),

@@ -4,21 +4,8 @@ use super::act::HARNESS;
 use super::world::{Extra, Received, TaskId, World};
 use crate::abi::{AUDIT_ARCH_I386, AUDIT_ARCH_X86_64};
 use crate::filter::{Arch, Syscall};
-use crate::scenario::{Arg, Entry, Op, SlotId};
+use crate::scenario::{Arg, Field, Op, SlotId};
 use crate::trace::{Argument, Notification, Outcome, Sender};
-
-/// Calls whose result is the id of a task.
-const RETURN_A_TASK: &[i64] = &[
-    libc::SYS_getpid,
-    libc::SYS_gettid,
-    libc::SYS_getppid,
-    libc::SYS_fork,
-    libc::SYS_vfork,
-    libc::SYS_clone,
-    libc::SYS_clone3,
-    libc::SYS_wait4,
-    libc::SYS_set_tid_address,
-];
 
 impl World<'_> {
     /// The act that a task is at has come back with a result.
@@ -41,14 +28,7 @@ impl World<'_> {
         }
         let outcome = match (op, extra) {
             (_, Extra::Outcome(outcome)) => *outcome,
-            (Op::Call { entry: Entry::Native, number, .. }, _)
-                if RETURN_A_TASK.contains(&(number as i64)) =>
-            {
-                self.returned_task(raw)
-            }
-            (Op::Install { flags: Arg::Value(flags), .. }, _)
-                if flags & libc::SECCOMP_FILTER_FLAG_NEW_LISTENER == 0 =>
-            {
+            _ if self.setting.0.schedule.acts[self.tasks[task].at].returns_a_task => {
                 self.returned_task(raw)
             }
             (Op::Fork(child) | Op::Thread(child), _) if raw > 0 => {
@@ -107,8 +87,8 @@ impl World<'_> {
         let visible = received.pid == World::tid(received.target);
         let argument = |index: usize| {
             let value = data.args[index];
-            if let Some(name) = schedule.arena.name_of(value) {
-                return Argument::Address(name.to_owned());
+            if let Some(name) = schedule.name_of(value) {
+                return Argument::Address(name);
             }
             let act = &self.tasks[received.target];
             match schedule.acts.get(act.at).map(|act| act.op) {
@@ -117,6 +97,12 @@ impl World<'_> {
                         Arg::Pid(actor) => {
                             Argument::Address(format!("pid({})", self.name(actor.0)))
                         }
+                        Arg::Field(_, Field::Pid) => match self.returned_task(value as i64) {
+                            Outcome::ReturnedActor(name) => {
+                                Argument::Address(format!("pid({name})"))
+                            }
+                            _ => Argument::Number(value),
+                        },
                         _ => Argument::Number(value),
                     }
                 }

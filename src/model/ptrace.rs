@@ -289,8 +289,8 @@ impl World<'_> {
                 0
             }
             // Where the harness's own structures lie is not known.
-            Op::GetRegister { register: Register::Arg(index), .. }
-                if self.tasks[tracee].control.is_some() || self.is_a_tid(tracee, index) =>
+            Op::GetRegister { register: Register::Arg(_), .. }
+                if self.tasks[tracee].control.is_some() =>
             {
                 return self.unknown_result(task);
             }
@@ -305,6 +305,10 @@ impl World<'_> {
                     Register::Result => call.result,
                     Register::Arg(index) => call.data.args[usize::from(index) % 6] as i64,
                 };
+                // Which ids are told by name is the world's business.
+                if self.task_of(value).is_some() {
+                    return self.unknown_result(task);
+                }
                 outcome = Some(Outcome::Numbers(vec![value]));
                 0
             }
@@ -346,11 +350,6 @@ impl World<'_> {
 
     /// Whether an argument of a tracee's call is somebody's thread id, which is
     /// another number in each run.
-    fn is_a_tid(&self, tracee: TaskId, index: u8) -> bool {
-        let argument = self.tasks[tracee].call.data.args[usize::from(index) % 6];
-        self.task_of(argument as i64).is_some()
-    }
-
     /// Lets a stopped tracee go on, with a signal or without.
     fn resume(&mut self, tracee: TaskId, signal: i32, calls: bool) -> i64 {
         let State::Traced(stop, then) = self.tasks[tracee].state.clone() else {

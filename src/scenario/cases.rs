@@ -2,6 +2,7 @@
 //! parameters, and one for every order of its steps.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::{Scenario, Step};
 
@@ -27,14 +28,57 @@ pub(super) fn combinations(each: &BTreeMap<String, Vec<String>>) -> Vec<Vec<(&st
     })
 }
 
-/// The file's text with a choice of its parameters.
-pub(super) fn substitute(source: &str, chosen: &[(&str, &str)]) -> String {
-    // A longer name first, so that $first2 is not read as $first and a 2.
-    let mut chosen = chosen.to_vec();
-    chosen.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-    chosen
-        .iter()
-        .fold(source.to_owned(), |text, (name, value)| text.replace(&format!("${name}"), value))
+/// A file's text with a choice of its parameters in place of their names, and
+/// where in the file each of its places is.
+pub(super) struct Expansion {
+    pub text: String,
+    /// What stands for a parameter: its place here, and that of the name.
+    replaced: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl Expansion {
+    pub fn of(source: &str, chosen: &[(&str, &str)]) -> Expansion {
+        let mut text = String::with_capacity(source.len());
+        let mut replaced = Vec::new();
+        let mut rest = source;
+        while let Some(at) = rest.find('$') {
+            let (before, named) = (&rest[..at], &rest[at + 1..]);
+            text.push_str(before);
+            // The longest name: $first2 is not read as $first and a 2.
+            let name = chosen.iter().filter(|(name, _)| named.starts_with(name));
+            match name.max_by_key(|(name, _)| name.len()) {
+                Some((name, value)) => {
+                    let here = text.len()..text.len() + value.len();
+                    let there = source.len() - named.len() - 1;
+                    replaced.push((here, there..there + 1 + name.len()));
+                    text.push_str(value);
+                    rest = &named[name.len()..];
+                }
+                None => {
+                    text.push('$');
+                    rest = named;
+                }
+            }
+        }
+        text.push_str(rest);
+        Expansion { text, replaced }
+    }
+
+    /// The place in the file of a place in the text: a parameter's name where
+    /// it is within its value.
+    pub fn in_file(&self, place: &Range<usize>) -> Range<usize> {
+        let file = |at: usize, end: bool| {
+            let before = self.replaced.iter().take_while(|(here, _)| here.start <= at).last();
+            match before {
+                None => at,
+                // The end of a value is the end of its name.
+                Some((here, there)) if at < here.end && !end => there.start,
+                Some((here, there)) => there.end + at.saturating_sub(here.end),
+            }
+        };
+        let start = file(place.start, false);
+        start..file(place.end, true).max(start)
+    }
 }
 
 /// The window that a line is for, and its length with all before the step.

@@ -40,6 +40,15 @@ impl Diagnostic {
     ) -> Self {
         Diagnostic { span: Span(span), message: message.into(), expected: expected.into() }
     }
+
+    /// The same of one of the scenarios that a file gives, by its id: says which.
+    #[must_use]
+    pub fn in_case(mut self, id: &str) -> Self {
+        if let Some((_, case)) = id.strip_suffix(']').and_then(|id| id.split_once('[')) {
+            self.message.push_str(&format!(" (in the case {case})"));
+        }
+        self
+    }
 }
 
 /// All mistakes found in one file, with what is needed to print them.

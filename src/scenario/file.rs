@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::str::FromStr;
 
-use super::cases::{self, MOST_CASES, WINDOW, combinations, substitute, window_of};
-use super::diagnostic::{Diagnostic, Mistakes, floor_boundary};
+use super::cases::{self, Expansion, MOST_CASES, WINDOW, combinations, window_of};
+use super::diagnostic::{Diagnostic, Mistakes, Span, floor_boundary};
 use super::raw::{Many, RawActor, RawBuffer, RawEntry, RawFile, RawFilter, RawOrders, RawRule};
 use super::step::{parse_line, parse_value};
 use super::{
-    Actor, Buffer, Filter, FilterBody, Namespace, Need, Policy, Role, Scenario, StackEntry, Step,
-    Transfer, Value,
+    Actor, Buffer, Filter, FilterBody, Namespace, Need, Placed, Policy, Role, Scenario, StackEntry,
+    Step, Transfer, Value,
 };
+use super::{shape, stray};
 use crate::filter::{Action, Rule, Rules, SyntaxError};
 use toml::Spanned;
 
@@ -26,9 +27,9 @@ pub const LARGEST_FILE: usize = 1 << 20;
 ///
 /// Everything that is wrong with the file, each with its place.
 pub fn parse(id: &str, path: &str, source: &str) -> Result<Vec<Scenario>, Mistakes> {
-    let mistakes = |source: &str, diagnostics| Mistakes {
+    let mistakes = |diagnostics| Mistakes {
         path: path.to_owned(),
-        source: source.to_owned(),
+        source: source[..floor_boundary(source, source.len().min(LARGEST_FILE))].to_owned(),
         diagnostics,
     };
     if source.len() > LARGEST_FILE {
@@ -38,46 +39,53 @@ pub fn parse(id: &str, path: &str, source: &str) -> Result<Vec<Scenario>, Mistak
             format!("a file of {mebibytes} MiB is no scenario"),
             "at most 1 MiB",
         );
-        return Err(mistakes(&source[..floor_boundary(source, 200)], vec![whole]));
+        return Err(mistakes(vec![whole]));
     }
-    let file = raw(source).map_err(|found| mistakes(source, vec![found]))?;
+    let file = shape::read(source)
+        .map_err(|found| mistakes(vec![stray::explained(found, source, &[])]))?;
     if file.each.is_empty() {
         let found = Builder::build(id.to_owned(), file, source, None);
-        return found.map_err(|found| mistakes(source, found));
+        return found.map_err(|found| {
+            mistakes(found.into_iter().map(|one| stray::explained(one, source, &[])).collect())
+        });
     }
     let count = file.each.values().try_fold(1usize, |count, one| count.checked_mul(one.len()));
     if !count.is_some_and(|count| (1..=MOST_CASES).contains(&count)) {
         let at = source.find("[each]").unwrap_or(0);
         let message = "the parameters give no case, or too many".to_owned();
         let expected = format!("1 to {MOST_CASES} combinations");
-        return Err(mistakes(source, vec![Diagnostic::new(at..at + 1, message, expected)]));
+        return Err(mistakes(vec![Diagnostic::new(at..at + "[each]".len(), message, expected)]));
     }
+    let known: Vec<&str> = file.each.keys().map(String::as_str).collect();
     let mut scenarios = Vec::new();
     for chosen in combinations(&file.each) {
-        let text = substitute(source, &chosen);
+        let expansion = Expansion::of(source, &chosen);
+        let text = &expansion.text;
         let parameters: Vec<String> =
             chosen.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let id = format!("{id}[{}]", parameters.join(","));
         let window = chosen.iter().find(|(name, _)| *name == WINDOW).map(|(_, value)| *value);
-        let found = raw(&text)
+        let found = shape::read(text)
             .map_err(|found| vec![found])
-            .and_then(|file| Builder::build(id, file, &text, window))
-            .map_err(|found| mistakes(&text, found))?;
-        scenarios.extend(found);
+            .and_then(|file| Builder::build(id.clone(), file, text, window));
+        let in_file = |span: &mut Span| *span = Span(expansion.in_file(&span.0));
+        match found {
+            Ok(mut found) => {
+                found.iter_mut().for_each(|scenario| scenario.move_places(&in_file));
+                scenarios.extend(found);
+            }
+            // What is wrong in one case is likely to be wrong in all.
+            Err(found) => {
+                let told = |mistake| {
+                    let mut mistake = stray::explained(mistake, text, &known);
+                    in_file(&mut mistake.span);
+                    mistake.in_case(&id)
+                };
+                return Err(mistakes(found.into_iter().map(told).collect()));
+            }
+        }
     }
     Ok(scenarios)
-}
-
-fn raw(source: &str) -> Result<RawFile, Diagnostic> {
-    toml::from_str(source).map_err(|error| {
-        let span = error.span().unwrap_or(0..0);
-        let mut message = error.message().trim().replace('\n', "; ");
-        if message.len() > 200 {
-            message.truncate(floor_boundary(&message, 200));
-            message.push('…');
-        }
-        Diagnostic::new(span, message, "see `unotify-lab show` of any scenario for the form")
-    })
 }
 
 /// The windows that a script's lines can be for, and the one that is chosen.
@@ -113,22 +121,22 @@ impl Builder {
             facts: file.facts,
             needs: file.needs.iter().filter_map(|word| builder.need(word)).collect(),
             buffers: in_order(&file.buffers, |name, buffer| {
-                let buffer = match buffer {
+                let value = match buffer {
                     RawBuffer::Text(text) => Buffer::Text(text.clone()),
                     RawBuffer::Size(size) => Buffer::Size(*size),
                 };
-                (name.to_owned(), buffer)
+                (name.get_ref().clone(), Placed { value, span: Span(name.span()) })
             }),
-            held: file.held,
+            held: file.held.iter().map(placed).collect(),
             filters: in_order(&file.filter, |name, filter| {
-                (name.to_owned(), builder.filter(filter.get_ref(), filter.span()))
+                (name.get_ref().clone(), builder.filter(filter.get_ref(), name.span()))
             }),
             actors,
             steps,
         };
         // All that `&name` can stand for lies in one place.
         let mut places: Vec<&str> = Vec::new();
-        for name in file.buffers.keys().chain(file.filter.keys()) {
+        for name in file.buffers.keys().chain(file.filter.keys()).chain(&file.held) {
             builder.name(name);
             if places.contains(&name.get_ref().as_str()) {
                 let message = format!("{:?} is already a name", name.get_ref());
@@ -258,6 +266,7 @@ impl Builder {
                     self.one_of(word, &all, Namespace::word)
                 })
                 .collect(),
+            span: Span(name.span()),
         }
     }
 
@@ -305,7 +314,7 @@ impl Builder {
         }
     }
 
-    fn filter(&mut self, raw: &RawFilter, span: Range<usize>) -> Filter {
+    fn filter(&mut self, raw: &RawFilter, place: Range<usize>) -> Filter {
         let single = !raw.on.0.is_empty() || raw.action.is_some() || !raw.when.0.is_empty();
         let bodies = usize::from(raw.asm.is_some())
             + usize::from(!raw.rules.is_empty())
@@ -314,7 +323,7 @@ impl Builder {
         let same_for_all = bodies == 0 && raw.default.is_some();
         if bodies != 1 && !same_for_all {
             let message = format!("a filter has one program, not {bodies}");
-            self.mistake(span.clone(), message, "either on/when/do, or rules, or asm");
+            self.mistake(place.clone(), message, "either on/when/do, or rules, or asm");
         }
         let body = match &raw.asm {
             Some(text) => {
@@ -339,7 +348,7 @@ impl Builder {
                         arch: raw.arch.clone(),
                         action: raw.action.clone(),
                     };
-                    rules.extend(self.rule(&Spanned::new(span, row)));
+                    rules.extend(self.rule(&Spanned::new(place.clone(), row)));
                 }
                 let default = raw
                     .default
@@ -362,6 +371,7 @@ impl Builder {
                     false
                 }
             },
+            span: Span(place),
         }
     }
 
@@ -472,11 +482,15 @@ fn script_lines<'a>(text: &'a Spanned<String>, source: &str) -> Vec<(&'a str, us
 
 fn in_order<T, R>(
     table: &BTreeMap<Spanned<String>, T>,
-    mut make: impl FnMut(&str, &T) -> R,
+    mut make: impl FnMut(&Spanned<String>, &T) -> R,
 ) -> Vec<R> {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);
-    entries.into_iter().map(|(name, value)| make(name.get_ref(), value)).collect()
+    entries.into_iter().map(|(name, value)| make(name, value)).collect()
+}
+
+fn placed(name: &Spanned<String>) -> Placed<String> {
+    Placed { value: name.get_ref().clone(), span: Span(name.span()) }
 }
 
 fn plain(names: &[Spanned<String>]) -> Vec<String> {

@@ -1,7 +1,8 @@
 //! Turns one operation as it is written into one as it is carried out.
 
+use super::refuse::{refuse_copies, refuse_unheld};
 use super::resolve::Resolver;
-use super::schedule::{ActorId, Arg, Disposition, Op, Place, Register, StatusField};
+use super::schedule::{ActorId, Arg, Disposition, Fill, Op, Place, Register, StatusField};
 use super::{Act, Callee, Entry, Kind, Operation, Placed, Span, Transfer, Value, Verb};
 use crate::abi::{self, X32_SYSCALL_BIT};
 use crate::filter::Arch;
@@ -20,15 +21,21 @@ pub(super) fn lower(
                 resolver.mistake(&operation.span, message, "another call, or #number");
                 return None;
             };
+            refuse_copies(resolver, *entry, number, &operation.span);
             let mut registers = [Arg::Value(0); 6];
             for (register, arg) in registers.iter_mut().zip(args) {
                 *register = resolver.arg(arg, by)?;
             }
-            Some(Op::Call { entry: *entry, number, args: registers })
+            let op = Op::Call { entry: *entry, number, args: registers };
+            refuse_unheld(resolver, &op, by, &operation.span);
+            Some(op)
         }
         Act::Verb { verb, operands, options } => {
-            Words { resolver, by, verb: *verb, operands, options, span: &operation.span }
-                .lower(operation.binds.as_deref())
+            let words =
+                Words { resolver, by, verb: *verb, operands, options, span: &operation.span };
+            let op = words.lower(operation.binds.as_deref())?;
+            refuse_unheld(resolver, &op, by, &operation.span);
+            Some(op)
         }
     }
 }
@@ -191,6 +198,16 @@ impl<'s> Words<'_, '_, 's> {
             self.resolver.mistake(&placed.span, message, Kind::Held.expectation());
         }
         found
+    }
+
+    /// A page that begins with the text of an operand and a NUL.
+    fn page_of_text(&mut self) -> Option<Fill> {
+        let (from, len) = self.text(1)?;
+        if len >= PAGE {
+            let message = format!("{len} bytes and a NUL do not fit into a page of {PAGE}");
+            self.resolver.mistake(&self.operands[1].span, message, "a shorter text");
+        }
+        Some(Fill::Text { from, len })
     }
 
     /// The listener of an id: given by `on`, or the one that the notification
@@ -361,11 +378,13 @@ impl<'s> Words<'_, '_, 's> {
             Verb::GetRegister => {
                 Op::GetRegister { tracee: self.actor()?, register: self.register()? }
             }
-            Verb::SetRegister => Op::SetRegister {
-                tracee: self.actor()?,
-                register: self.register()?,
-                value: self.arg(2)?,
-            },
+            Verb::SetRegister => {
+                let (register, value) = (self.register()?, self.arg(2)?);
+                if let (Register::Number, Arg::Value(number)) = (register, value) {
+                    refuse_copies(self.resolver, Entry::Native, number, self.span);
+                }
+                Op::SetRegister { tracee: self.actor()?, register, value }
+            }
             Verb::GetFilter => Op::GetFilter { tracee: self.actor()?, index: self.arg(1)? },
             Verb::Signal => Op::Signal {
                 to: self.actor()?,
@@ -401,8 +420,11 @@ impl<'s> Words<'_, '_, 's> {
             }
             Verb::Freeze => Op::Freeze { actor: self.actor()?, frozen: true },
             Verb::Thaw => Op::Freeze { actor: self.actor()?, frozen: false },
-            Verb::Release => Op::LetGo { held: self.held()?, fail: false },
-            Verb::Fail => Op::LetGo { held: self.held()?, fail: true },
+            Verb::Release => {
+                let with = if self.operands.len() > 1 { self.page_of_text()? } else { Fill::Own };
+                Op::LetGo { held: self.held()?, with }
+            }
+            Verb::Fail => Op::LetGo { held: self.held()?, with: Fill::Nothing },
         };
         Some(op)
     }
@@ -459,6 +481,9 @@ impl<'s> Words<'_, '_, 's> {
         })
     }
 }
+
+/// Bytes of a held page.
+const PAGE: usize = 0x1000;
 
 /// Longest delay, in milliseconds.
 const LONGEST_DELAY: u64 = 10_000;

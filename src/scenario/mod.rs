@@ -11,12 +11,19 @@ mod diagnostic;
 mod file;
 mod lexer;
 mod lower;
+mod needs;
+mod place;
 mod print;
 mod raw;
+mod refuse;
 mod resolve;
 mod schedule;
+mod settings;
+mod shape;
 mod stage;
 mod step;
+mod stray;
+mod task_ids;
 mod value;
 mod verb;
 
@@ -46,12 +53,13 @@ pub struct Scenario {
     pub behaviours: Vec<String>,
     /// Facts about the kernel that its trace depends on.
     pub facts: Vec<String>,
-    /// What must be there for it to run.
+    /// What must be there for it to run, beside what its tables and steps say
+    /// by themselves: [`Scenario::all_needs`] has both.
     pub needs: Vec<Need>,
     /// Memory that every actor has at the same address.
-    pub buffers: Vec<(String, Buffer)>,
+    pub buffers: Vec<(String, Placed<Buffer>)>,
     /// Pages whose first access waits for the director.
-    pub held: Vec<String>,
+    pub held: Vec<Placed<String>>,
     /// Filters that steps and stacks refer to by name.
     pub filters: Vec<(String, Filter)>,
     /// Who takes part, in the file's order.
@@ -132,6 +140,8 @@ pub struct Filter {
     pub listener: Option<String>,
     /// Whether prctl(2) installs it.
     pub via_prctl: bool,
+    /// Its place in the file.
+    pub span: Span,
 }
 
 /// A filter's program, as rules or as assembly.
@@ -208,6 +218,8 @@ pub struct Actor {
     pub policy: Option<Policy>,
     /// New namespaces of its own.
     pub namespaces: Vec<Namespace>,
+    /// The place of its name in the file.
+    pub span: Span,
 }
 
 /// How a descriptor gets from one actor to another.

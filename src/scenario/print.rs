@@ -83,12 +83,12 @@ impl fmt::Display for Scenario {
             writeln!(f, "needs = {}", strings(self.needs.iter().map(|need| need.word())))?;
         }
         if !self.held.is_empty() {
-            writeln!(f, "held = {}", strings(&self.held))?;
+            writeln!(f, "held = {}", strings(self.held.iter().map(|held| &held.value)))?;
         }
         if !self.buffers.is_empty() {
             writeln!(f, "\n[buffers]")?;
             for (name, buffer) in &self.buffers {
-                match buffer {
+                match &buffer.value {
                     Buffer::Text(text) => writeln!(f, "{name} = {}", string(text))?,
                     Buffer::Size(size) => writeln!(f, "{name} = {size}")?,
                 }

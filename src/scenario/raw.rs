@@ -42,7 +42,8 @@ pub(super) struct RawFile {
     pub needs: Vec<Spanned<String>>,
     /// Names of pages on which the kernel's own accesses wait.
     #[serde(default)]
-    pub held: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub held: Vec<Spanned<String>>,
     /// Parameters with their values: one scenario for each combination.
     #[serde(default)]
     pub each: BTreeMap<String, Vec<String>>,

@@ -36,13 +36,14 @@ impl Scenario {
                 resolver.step(&step, true);
             }
         }
+        resolver.schedule.note_task_ids();
         if resolver.found.is_empty() { Ok(resolver.schedule) } else { Err(resolver.found) }
     }
 }
 
 /// The schedule as far as it is made, and what was found wrong on the way.
 pub(super) struct Resolver<'a> {
-    scenario: &'a Scenario,
+    pub(super) scenario: &'a Scenario,
     pub(super) schedule: Schedule,
     found: Vec<Diagnostic>,
     /// Whether an actor has been started.
@@ -61,11 +62,11 @@ impl<'a> Resolver<'a> {
                 actors: Vec::new(),
                 slots: Vec::new(),
                 programs: Vec::new(),
-                held: scenario.held.clone(),
+                held: scenario.held.iter().map(|held| held.value.clone()).collect(),
                 arena: Arena::default(),
                 acts: Vec::new(),
                 turns: Vec::new(),
-                needs: scenario.needs.clone(),
+                needs: scenario.all_needs(),
             },
             found: Vec::new(),
             started: Vec::new(),
@@ -80,14 +81,18 @@ impl<'a> Resolver<'a> {
 
     /// Actors, buffers and filters: what steps refer to by name.
     fn tables(&mut self) {
-        let whole = Span(0..0);
         let scenario = self.scenario;
         if scenario.actors.is_empty() {
-            self.mistake(&whole, "nobody takes part".into(), "a table [target.T]");
+            let first = scenario.steps.first().map_or_else(Span::default, |step| step.span.clone());
+            self.mistake(&first, "nobody takes part".into(), "a table [target.T]");
         }
-        if scenario.actors.len() > MOST_ACTORS || scenario.held.len() > MOST_HELD {
-            let message = format!("more than {MOST_ACTORS} actors or {MOST_HELD} held pages");
-            self.mistake(&whole, message, "fewer");
+        if let Some(actor) = scenario.actors.get(MOST_ACTORS) {
+            let message = format!("more than {MOST_ACTORS} actors");
+            self.mistake(&actor.span, message, "fewer");
+        }
+        if let Some(held) = scenario.held.get(MOST_HELD) {
+            let message = format!("more than {MOST_HELD} held pages");
+            self.mistake(&held.span, message, "fewer");
         }
         for actor in &scenario.actors {
             self.schedule.actors.push(Participant {
@@ -108,6 +113,7 @@ impl<'a> Resolver<'a> {
             }
         }
         for index in 0..scenario.actors.len() {
+            self.settings(index);
             let starter = |at: &usize| match self.schedule.actors[*at].origin {
                 Origin::Start => None,
                 Origin::Fork(parent) | Origin::Thread(parent) => Some(parent.0),
@@ -115,17 +121,18 @@ impl<'a> Resolver<'a> {
             if std::iter::successors(Some(index), starter).nth(scenario.actors.len()).is_some() {
                 let message = format!("{} is started by itself", scenario.actors[index].name);
                 self.schedule.actors[index].origin = Origin::Start;
-                self.mistake(&whole, message, "an actor that is there from the start");
+                let span = &scenario.actors[index].span;
+                self.mistake(span, message, "an actor that is there from the start");
             }
         }
         self.started =
             self.schedule.actors.iter().map(|actor| actor.origin == Origin::Start).collect();
         for (name, buffer) in &scenario.buffers {
-            let bytes = match buffer {
+            let bytes = match &buffer.value {
                 Buffer::Text(text) => [text.as_bytes(), b"\0"].concat(),
                 Buffer::Size(size) => vec![0; *size as usize],
             };
-            self.place(&whole, &format!("&{name}"), &bytes);
+            self.place(&buffer.span, &format!("&{name}"), &bytes);
         }
         for (name, filter) in &scenario.filters {
             self.program(name, filter);
@@ -140,7 +147,6 @@ impl<'a> Resolver<'a> {
     }
 
     fn program(&mut self, name: &str, filter: &Filter) {
-        let whole = Span(0..0);
         let program = match &filter.body {
             FilterBody::Rules(rules) => rules.compile().map_err(|error| error.to_string()),
             FilterBody::Assembly(text) => {
@@ -150,7 +156,7 @@ impl<'a> Resolver<'a> {
         let program = match program {
             Ok(program) => program,
             Err(error) => {
-                self.mistake(&whole, format!("filter {name}: {error}"), "another filter");
+                self.mistake(&filter.span, format!("filter {name}: {error}"), "another filter");
                 Program(Vec::new())
             }
         };
@@ -163,11 +169,11 @@ impl<'a> Resolver<'a> {
                 [c0, c1, one.jt, one.jf, k0, k1, k2, k3]
             })
             .collect();
-        let code = self.place(&whole, &format!("&{name}.code"), &bytes);
+        let code = self.place(&filter.span, &format!("&{name}.code"), &bytes);
         // struct sock_fprog: a 16-bit length, padding, a pointer.
         let mut header = (program.0.len() as u16 as u64).to_le_bytes().to_vec();
         header.extend(code.to_le_bytes());
-        self.place(&whole, &format!("&{name}"), &header);
+        self.place(&filter.span, &format!("&{name}"), &header);
         self.schedule.programs.push((name.to_owned(), program));
     }
 
@@ -273,6 +279,7 @@ impl<'a> Resolver<'a> {
             text: operation.to_string(),
             label: operation.label.clone(),
             setup,
+            returns_a_task: false,
         });
     }
 

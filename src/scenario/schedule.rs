@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::arena::Arena;
+use super::arena::{Arena, held};
 use super::value::Field;
 use super::{Entry, Namespace, Need, Policy, Transfer};
 use crate::bpf::Program;
@@ -103,6 +103,8 @@ pub struct ScheduledAct {
     pub label: Option<String>,
     /// Whether it prepares the stage, before the first step of the script.
     pub setup: bool,
+    /// Whether what it returns may be the id of a task, to be told by name.
+    pub returns_a_task: bool,
 }
 
 /// What one actor, or the director, does without a pause.
@@ -144,6 +146,22 @@ pub enum Place {
     Edge,
     /// On a held page.
     Held(usize),
+}
+
+/// What a held page gets that is let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// The structure that the waiting step has for it; zeros for a plain call.
+    Own,
+    /// `len` bytes of the arena at `from`, and zeros.
+    Text {
+        /// Where they lie.
+        from: u64,
+        /// How many they are.
+        len: usize,
+    },
+    /// Nothing, for good: the access fails.
+    Nothing,
 }
 
 /// How a signal is disposed of.
@@ -368,10 +386,10 @@ pub enum Op {
         actor: ActorId,
         frozen: bool,
     },
-    /// Lets go of a held page, or makes the access fail.
+    /// Lets go of a held page.
     LetGo {
         held: usize,
-        fail: bool,
+        with: Fill,
     },
 }
 
@@ -390,6 +408,13 @@ impl Schedule {
     /// Whether some turns begin together, so that runs may differ.
     pub fn races(&self) -> bool {
         self.turns.iter().any(|turn| turn.together)
+    }
+
+    /// What the scenario calls an address, if something of its own begins there.
+    pub fn name_of(&self, address: u64) -> Option<String> {
+        let page = (0..self.held.len()).find(|page| held(*page) == address);
+        let page = page.map(|page| format!("&{}", self.held[page]));
+        page.or_else(|| Some(self.arena.name_of(address)?.to_owned()))
     }
 
     /// The actor of that name.
@@ -416,6 +441,19 @@ impl Op {
             | Op::IdValid { place, .. }
             | Op::Addfd { place, .. } => Some(*place),
             _ => None,
+        }
+    }
+
+    /// Whether it may touch a held page: with the structure of a listener's
+    /// operation, or by an argument of a plain call.
+    pub fn touches_held(&self, page: usize) -> bool {
+        let within = |arg: &Arg| match arg {
+            Arg::Value(address) => (held(page)..held(page) + 0x1000).contains(address),
+            _ => false,
+        };
+        match self {
+            Op::Call { args, .. } => args.iter().any(within),
+            op => op.place() == Some(Place::Held(page)),
         }
     }
 }

@@ -98,7 +98,10 @@ fn preparation(actor: &Actor) -> Option<Step> {
 }
 
 /// The listeners that an actor's initial stack makes.
-fn listeners<'s>(scenario: &'s Scenario, owner: &'s Actor) -> impl Iterator<Item = &'s str> {
+pub(super) fn listeners<'s>(
+    scenario: &'s Scenario,
+    owner: &'s Actor,
+) -> impl Iterator<Item = &'s str> {
     owner.filters.iter().filter_map(|entry| {
         let filter = match entry {
             StackEntry::Inline(filter) => filter,

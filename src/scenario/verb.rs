@@ -209,8 +209,9 @@ verbs! {
         "One field of the actor's /proc/TID/status.";
     Freeze "freeze" Director ACTOR, 1, [] false "Freezes the actor's cgroup.";
     Thaw "thaw" Director ACTOR, 1, [] false "Thaws the actor's cgroup.";
-    Release "release" Director &[("a held page", Kind::Held)], 1, [] false
-        "Lets the access that waits on a held page go on.";
+    Release "release" Director &[("a held page", Kind::Held), ("text", Kind::Text)], 1, [] false
+        "Lets the access that waits on a held page go on: it finds the text, else what the step had \
+         for it, else zeros.";
     Fail "fail" Director &[("a held page", Kind::Held)], 1, [] false
         "Makes the access that waits on a held page fail.";
 }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::claim::{self, ClaimError, Document};
-use crate::scenario::{self, LARGEST_FILE, Mistakes, Scenario};
+use crate::scenario::{self, Diagnostic, LARGEST_FILE, Mistakes, Scenario};
 use crate::verdict::StoredTrace;
 
 static SCENARIOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
@@ -223,7 +223,9 @@ impl Catalogue {
         let scenarios = scenario::parse(&file.id, &file.path, &file.text)
             .map_err(|mistakes| CatalogueError::Mistakes(Box::new(mistakes)))?;
         for scenario in &scenarios {
-            if let Err(diagnostics) = scenario.schedule() {
+            if let Err(found) = scenario.schedule() {
+                let in_case = |one: Diagnostic| one.in_case(&scenario.id);
+                let diagnostics = found.into_iter().map(in_case).collect();
                 let (path, source) = (file.path.clone(), file.text.to_string());
                 let mistakes = Mistakes { path, source, diagnostics };
                 return Err(CatalogueError::Mistakes(Box::new(mistakes)));

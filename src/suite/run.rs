@@ -11,7 +11,7 @@ use crate::trace::Trace;
 
 use crate::verdict::{
     Difference, Standing, Verdict, judge, judge_claim, missing, observed_profile, refusal,
-    snapshot_file,
+    snapshot_file, unset_stage,
 };
 
 /// What came of one case.
@@ -210,15 +210,22 @@ impl SuiteResult<'_> {
 pub(super) fn verdict(case: &Case<'_>, trace: &Trace, profile: &Profile, root: bool) -> Verdict {
     let scenario = &case.scenario;
     let stored = judge(&scenario.id, trace, &scenario.facts, profile, &case.file.stored);
-    if !matches!(stored, Verdict::Conforms | Verdict::Unjudged(_)) {
-        return stored;
-    }
     let Ok(schedule) = scenario.schedule() else { return stored };
     let setting = Setting { schedule: &schedule, profile, root };
-    match (model::agree(&setting, trace), stored) {
-        (Agreement::Refused(_), stored) => {
-            refusal(&setting, trace).map_or(stored, Verdict::Refused)
-        }
+    let found = match stored {
+        Verdict::Conforms | Verdict::Unjudged(_) => by_model(&setting, trace, stored),
+        found => found,
+    };
+    match unset_stage(&schedule, trace).filter(|_| found.is_finding()) {
+        Some(why) => Verdict::Inconclusive(why),
+        None => found,
+    }
+}
+
+/// What the model says of a trace that nothing stored speaks against.
+fn by_model(setting: &Setting<'_>, trace: &Trace, stored: Verdict) -> Verdict {
+    match (model::agree(setting, trace), stored) {
+        (Agreement::Refused(_), stored) => refusal(setting, trace).map_or(stored, Verdict::Refused),
         (Agreement::Allowed { .. }, _) => Verdict::Conforms,
         (Agreement::Beyond { .. }, stored) => stored,
     }

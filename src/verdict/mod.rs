@@ -3,6 +3,7 @@
 
 mod claims;
 mod model;
+mod stage;
 mod stored;
 
 use schemars::JsonSchema;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use claims::{Standing, judge_claim, observed_profile};
 pub use model::{Refusal, refusal};
+pub use stage::unset_stage;
 pub use stored::{StoredTrace, judge, missing, snapshot_file, snapshot_text, variant_of};
 
 /// What a run of a scenario says about the kernel.

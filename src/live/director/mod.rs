@@ -1,23 +1,20 @@
 //! Has the actors act in turn, and notes what is seen after each.
 
-use std::fs::File;
-use std::io::Read;
+mod own;
+mod still;
+
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::Signal;
-use nix::unistd::Pid;
-use std::os::fd::AsFd;
 
 use super::end::{self, End};
 use super::observe::Observer;
 use super::shared::ACTING;
 use super::spawn::Set;
 use super::watch::{Look, Rest, Watched};
-use super::{RunResult, Trouble, freezer, hold};
-use crate::scenario::{ActorId, Op, Place, Schedule, StatusField, Turn};
+use super::{RunResult, Trouble};
+use crate::scenario::{ActorId, Op, Schedule, Turn};
 use crate::trace::{Event, Outcome, Trace};
 
 /// How long one turn may take before the run is given up as inconclusive. It
@@ -33,16 +30,16 @@ pub(super) fn run(schedule: Schedule, text: &[u8], scratch: &Path, seed: u64) ->
     let set = match Set::new(schedule, text, scratch) {
         Ok(set) => set,
         Err(trouble) => {
-            end::all_children();
-            return RunResult::Fault(trouble.to_string());
+            let left = end::all_children().err().map(|left| format!("; {left}"));
+            return RunResult::Fault(format!("{trouble}{}", left.unwrap_or_default()));
         }
     };
     let mut director = Director::new(&set, seed);
     let outcome = director.play();
     let trace = Trace { events: std::mem::take(&mut director.events) };
     drop(director);
-    if !end::all_children() {
-        return RunResult::Fault("an actor could not be ended".to_owned());
+    if let Err(left) = end::all_children() {
+        return RunResult::Fault(left);
     }
     match outcome {
         Ok(()) => RunResult::Ran(trace),
@@ -222,113 +219,6 @@ impl<'s> Director<'s> {
         }
     }
 
-    /// Waits until nobody can move.
-    fn settle(&mut self) -> Result<(), Trouble> {
-        let deadline = Instant::now() + LONGEST_TURN;
-        let mut patience = Duration::from_micros(50);
-        loop {
-            self.drain_done();
-            self.open_new()?;
-            if let Some(looks) = self.still() {
-                self.seen = looks;
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                return Err(Trouble::Inconclusive(self.told_why_moving()));
-            }
-            let mut done = [PollFd::new(self.set.done.as_fd(), PollFlags::POLLIN)];
-            let timeout = PollTimeout::from(patience.as_millis().clamp(1, 50) as u16);
-            if patience < Duration::from_millis(1) {
-                std::thread::yield_now();
-            } else {
-                poll(&mut done, timeout)?;
-            }
-            patience = (patience * 2).min(Duration::from_millis(50));
-        }
-    }
-
-    /// What everybody is seen to do, if nobody moves: two rounds of looks
-    /// agree. Where a task hides its call, only many rounds that agree are
-    /// taken for the same.
-    fn still(&self) -> Option<Vec<Option<Look>>> {
-        const ROUNDS_WITH_HIDDEN: usize = 100;
-        let first = self.look_at_all()?;
-        let hidden = first.iter().flatten().any(|look| look.hidden);
-        for _ in 0..if hidden { ROUNDS_WITH_HIDDEN } else { 1 } {
-            if hidden {
-                std::thread::yield_now();
-            }
-            if self.look_at_all()? != first {
-                return None;
-            }
-        }
-        Some(first)
-    }
-
-    fn told_why_moving(&self) -> String {
-        let moving: Vec<&str> = self
-            .schedule
-            .actors
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| {
-                let look = self.look(*index);
-                look.is_some_and(|look| look.rest == Rest::Moving)
-            })
-            .map(|(_, actor)| actor.name.as_str())
-            .collect();
-        let seconds = LONGEST_TURN.as_secs();
-        format!("after {seconds} s still moving: {}", moving.join(", "))
-    }
-
-    fn drain_done(&self) {
-        let mut bytes = [0; 64];
-        while nix::unistd::read(self.set.done.as_fd(), &mut bytes).is_ok_and(|len| len > 0) {}
-    }
-
-    /// Opens the `/proc` files of actors that have come to be.
-    fn open_new(&mut self) -> Result<(), Trouble> {
-        for index in 0..self.schedule.actors.len() {
-            let Some(tid) = self.tid(ActorId(index)) else { continue };
-            if matches!(self.tasks[index], Task::Unborn) {
-                self.observer.knows(ActorId(index), tid);
-                self.tasks[index] = match Watched::open(tid) {
-                    Ok(watched) => Task::Watched(watched),
-                    Err(error) => match error.raw_os_error() {
-                        Some(libc::ENOENT | libc::ESRCH) => Task::Gone,
-                        _ => return Err(error.into()),
-                    },
-                };
-            }
-        }
-        Ok(())
-    }
-
-    /// The thread id of an actor, once there is one: as this process sees it.
-    fn tid(&self, actor: ActorId) -> Option<i32> {
-        let forked = self.set.children.iter().find(|(child, _)| *child == actor);
-        forked.map(|(_, pid)| *pid).or_else(|| self.observer.started(actor))
-    }
-
-    fn look(&self, index: usize) -> Option<Look> {
-        let area = &self.set.stage.shared.actors[index];
-        match &self.tasks[index] {
-            Task::Unborn => None,
-            Task::Watched(watched) => Some(watched.look(area)),
-            Task::Gone => Some(Look::GONE),
-        }
-    }
-
-    /// A look at each actor; `None` if one of them moves, or has come to be
-    /// since the last time.
-    fn look_at_all(&self) -> Option<Vec<Option<Look>>> {
-        let looks: Vec<_> = (0..self.tasks.len()).map(|index| self.look(index)).collect();
-        let moving = looks.iter().flatten().any(|look| look.rest == Rest::Moving);
-        let newborn = (0..looks.len())
-            .any(|index| looks[index].is_none() && self.tid(ActorId(index)).is_some());
-        (!moving && !newborn).then_some(looks)
-    }
-
     /// Notes what has changed: first for whoever acted, then for the others.
     fn changes(&mut self, acting: &[ActorId]) {
         let all = (0..self.schedule.actors.len()).map(ActorId);
@@ -400,145 +290,5 @@ impl<'s> Director<'s> {
             label: scheduled.and_then(|act| act.label.clone()),
             outcome,
         });
-    }
-
-    /// Takes a step of the director's own.
-    fn direct(&mut self, act: usize) -> Result<(), Trouble> {
-        let op = self.schedule.acts[act].op;
-        let outcome = match op {
-            Op::Signal { to, signal, process } => self.signal(to, signal, process),
-            Op::Reap(actor) => self.reap(actor),
-            Op::Delay(milliseconds) => {
-                std::thread::sleep(Duration::from_millis(milliseconds));
-                Outcome::Returned(0)
-            }
-            Op::Await(actor) => self.wait_for(actor)?,
-            Op::State(actor) => self.state(actor),
-            Op::Status { of, field } => self.status(of, field),
-            Op::Freeze { actor, frozen } => self.freeze(actor, frozen)?,
-            Op::LetGo { held, fail } => self.let_go(held, fail)?,
-            other => {
-                return Err(Trouble::Harness(format!("{other:?} is not done by the director")));
-            }
-        };
-        self.note(Some(act), None, outcome);
-        self.settle()?;
-        self.changes(&[]);
-        Ok(())
-    }
-
-    fn signal(&mut self, to: ActorId, signal: i32, process: bool) -> Outcome {
-        let leader = self.schedule.process_of(to);
-        let (Some(tid), Some(leader)) = (self.tid(to), self.tid(leader)) else {
-            return Outcome::NotRun("it was never started".to_owned());
-        };
-        let Ok(signal) = Signal::try_from(signal) else {
-            return Outcome::NotRun("no such signal".to_owned());
-        };
-        let sent = if process {
-            nix::sys::signal::kill(Pid::from_raw(leader), signal)
-        } else {
-            end::signal_thread(leader, tid, signal)
-        };
-        match sent {
-            Ok(()) => Outcome::Returned(0),
-            Err(error) => Outcome::Returned(-i64::from(error as i32)),
-        }
-    }
-
-    fn reap(&mut self, actor: ActorId) -> Outcome {
-        let Some((_, pid)) = self.set.children.iter().find(|(child, _)| *child == actor) else {
-            return Outcome::NotRun("only its own parent can reap it".to_owned());
-        };
-        match end::reap(*pid) {
-            End::Exited(status) => Outcome::Waited(crate::trace::Wait::Exited(status)),
-            End::Killed { signal, .. } => Outcome::Waited(crate::trace::Wait::Killed(signal)),
-            End::Alive => Outcome::NotRun("it has not ended".to_owned()),
-            End::Unknown => Outcome::NotRun("it has been reaped".to_owned()),
-        }
-    }
-
-    /// Waits until an actor is no more in the act in which it is blocked.
-    fn wait_for(&mut self, actor: ActorId) -> Result<Outcome, Trouble> {
-        let Some(act) = self.blocked[actor.0] else {
-            return Ok(Outcome::NotRun("it is not blocked".to_owned()));
-        };
-        let area = &self.set.stage.shared.actors[actor.0];
-        let deadline = Instant::now() + LONGEST_TURN;
-        while area.phase.load(Ordering::Acquire) == ACTING + act as u32 {
-            if self.look(actor.0).is_none_or(|look| look.rest == Rest::Gone) {
-                break;
-            }
-            if Instant::now() > deadline {
-                let text = &self.schedule.acts[act].text;
-                return Err(Trouble::Inconclusive(format!("{text} did not end")));
-            }
-            let mut done = [PollFd::new(self.set.done.as_fd(), PollFlags::POLLIN)];
-            poll(&mut done, PollTimeout::from(10u8))?;
-            self.drain_done();
-        }
-        Ok(Outcome::Returned(0))
-    }
-
-    fn freeze(&self, actor: ActorId, frozen: bool) -> Result<Outcome, Trouble> {
-        let Some(pid) = self.tid(self.schedule.process_of(actor)) else {
-            return Ok(Outcome::NotRun("it was never started".to_owned()));
-        };
-        match freezer::freeze(pid, frozen) {
-            Ok(()) => Ok(Outcome::Returned(0)),
-            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-                Err(Trouble::Inconclusive("its cgroup did not freeze".to_owned()))
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Lets the actor go whose act waits on a held page.
-    fn let_go(&self, index: usize, fail: bool) -> Result<Outcome, Trouble> {
-        let waiting = (0..self.schedule.actors.len()).map(ActorId).find(|actor| {
-            let act = self.observer.act(*actor).map(|act| &self.schedule.acts[act].op);
-            act.is_some_and(|op| op.place() == Some(Place::Held(index)))
-        });
-        let pid = waiting.and_then(|actor| self.tid(self.schedule.process_of(actor)));
-        let (Some(actor), Some(pid)) = (waiting, pid) else {
-            return Ok(Outcome::NotRun("nobody waits on it".to_owned()));
-        };
-        let uffd = hold::take(pid)?;
-        if fail {
-            hold::fail(&uffd, index, &self.set.held[index])?;
-        } else {
-            hold::release(&uffd, index, actor.0, pid)?;
-        }
-        Ok(Outcome::Returned(0))
-    }
-
-    fn state(&self, actor: ActorId) -> Outcome {
-        let Some(look) = self.seen[actor.0] else {
-            return Outcome::NotRun("it was never started".to_owned());
-        };
-        let call = match look.rest {
-            Rest::Asleep(call) if call >= 0 => Some(self.observer.call_name(call as i32)),
-            _ => None,
-        };
-        Outcome::State { letter: look.letter, call }
-    }
-
-    fn status(&self, of: ActorId, field: StatusField) -> Outcome {
-        let name = match field {
-            StatusField::Seccomp => "Seccomp:",
-            StatusField::SeccompFilters => "Seccomp_filters:",
-            StatusField::NoNewPrivs => "NoNewPrivs:",
-        };
-        let mut text = String::new();
-        let read = self
-            .tid(of)
-            .and_then(|tid| File::open(format!("/proc/{tid}/status")).ok())
-            .and_then(|mut file| file.read_to_string(&mut text).ok());
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        match (read, line.and_then(|value| value.trim().parse().ok())) {
-            (None, _) => Outcome::NotRun("it has no status any more".to_owned()),
-            (Some(_), Some(value)) => Outcome::Numbers(vec![value]),
-            (Some(_), None) => Outcome::NotRun("this kernel has no such field".to_owned()),
-        }
     }
 }
