@@ -15,20 +15,7 @@ pub(super) struct Body {
     pub tell: &'static str,
 }
 
-/// Native calls whose result is the id of a task.
-const RETURN_A_TASK: &[i64] = &[
-    libc::SYS_getpid,
-    libc::SYS_gettid,
-    libc::SYS_getppid,
-    libc::SYS_fork,
-    libc::SYS_vfork,
-    libc::SYS_clone,
-    libc::SYS_clone3,
-    libc::SYS_wait4,
-    libc::SYS_set_tid_address,
-];
-
-const NEW_LISTENER: u64 = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+const HOLDS: Unsayable = Unsayable("it holds up an access with userfaultfd(2)");
 
 pub(super) fn body(schedule: &Schedule, act: &ScheduledAct) -> Result<Body, Unsayable> {
     let writer = Writer { schedule };
@@ -76,7 +63,7 @@ impl Writer<'_> {
 
     fn arg(&self, arg: Arg) -> String {
         match arg {
-            Arg::Value(value) => match self.schedule.arena.name_of(value) {
+            Arg::Value(value) => match self.schedule.name_of(value) {
                 Some(name) if !name.contains("*/") && !name.contains("/*") => {
                     format!("{value:#x} /* {name} */")
                 }
@@ -104,13 +91,17 @@ impl Writer<'_> {
             Place::Unmapped => "UNMAPPED".to_owned(),
             Place::ReadOnly => "READONLY".to_owned(),
             Place::Edge => format!("edge(me, {size})"),
-            Place::Held(_) => return Err(Unsayable("it holds up an access with userfaultfd(2)")),
+            Place::Held(_) => return Err(HOLDS),
         })
     }
 
     /// What an actor does: an expression, and who tells its outcome.
     fn actors(&self, act: &ScheduledAct) -> Result<(String, &'static str), Unsayable> {
         const RESULT: &str = "tell_result";
+        let result = if act.returns_a_task { "tell_task" } else { RESULT };
+        if (0..self.schedule.held.len()).any(|page| act.op.touches_held(page)) {
+            return Err(HOLDS);
+        }
         let arg = |value| self.arg(value);
         let of = |actor| self.actor(actor);
         let ptrace = |request: &str, tracee, address: &str, argument: &str| {
@@ -124,18 +115,16 @@ impl Writer<'_> {
                     .map(|value| arg(*value))
                     .collect();
                 let through = if entry == Entry::Int80 { "INT80" } else { "TRACED" };
-                let task = entry == Entry::Native && RETURN_A_TASK.contains(&number.cast_signed());
                 let call = format!("{through}({}, {})", constant(number), args.join(", "));
-                (call, if task { "tell_task" } else { RESULT })
+                (call, result)
             }
             Op::Install { filter, flags, prctl, .. } => {
-                let plain = matches!(flags, Arg::Value(flags) if flags & NEW_LISTENER == 0);
                 let code = format!("filter_{filter}, {}", self.schedule.programs[filter].1.len());
                 let call = match prctl {
                     true => format!("install_by_prctl({code})"),
                     false => format!("install({code}, {})", arg(flags)),
                 };
-                (call, if plain { "tell_task" } else { RESULT })
+                (call, result)
             }
             Op::Strict { prctl: true } => {
                 ("RAW(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_STRICT)".to_owned(), RESULT)
@@ -338,7 +327,7 @@ impl Writer<'_> {
                 format!("status_field({}, {})", self.actor(of), string(field.as_bytes()))
             }
             Op::Freeze { .. } => return Err(Unsayable("it freezes a cgroup")),
-            _ => return Err(Unsayable("it holds up an access with userfaultfd(2)")),
+            _ => return Err(HOLDS),
         })
     }
 }
