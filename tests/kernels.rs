@@ -30,12 +30,18 @@ fn main() {
             let place = ["--kernel", "debian:6.1", "--cache", "/proc/no-such-folder"];
             refused(&place, 2, "/proc/no-such-folder")
         }),
-        with_apt("not_a_package", || {
-            let folder = tempfile::tempdir()?;
-            let path = folder.path().join("kernel.deb");
-            std::fs::write(&path, "no archive")?;
-            let path = path.to_str().ok_or("not text")?;
-            refused(&["--kernel", path], 2, "kernel.deb: no Debian package, or a damaged one")
+        with_apt("damaged_package", || {
+            file(
+                "kernel",
+                "!<arch>\ndebian-binary   1445",
+                "kernel: no Debian package, or a damaged one",
+            )
+        }),
+        Trial::test("not_a_package", || {
+            file("kernel.deb", "no archive", "kernel.deb: not a bzImage, but something else")
+        }),
+        Trial::test("uncompressed_kernel", || {
+            file("vmlinux", "\x7fELF\x02\x01", "name arch/x86/boot/bzImage of the kernel's tree")
         }),
         Trial::test("not_a_kernel", || {
             refused(&["--kernel", "Cargo.toml"], 2, "Cargo.toml: not a bzImage")
@@ -56,7 +62,9 @@ fn needs(
 ) -> Trial {
     let cached = Archive::new(None, None).cached().unwrap_or_default();
     let newest = |series: &&str| {
-        let of_series = |image: &&KernelImage| image.name.starts_with(&format!("{series}."));
+        let of_series = |image: &&KernelImage| {
+            image.name.starts_with(&format!("{series}.")) && image.name.ends_with("-cloud-amd64")
+        };
         let image = cached.iter().rfind(of_series).cloned();
         image.ok_or(format!("no kernel {series} in the cache"))
     };
@@ -182,7 +190,7 @@ fn guest_killed(image: &KernelImage) -> Result<(), Failed> {
         return Err(told(&output).into());
     }
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-    if !complaint.contains("the guest broke down") {
+    if !complaint.contains("QEMU was killed by SIGKILL, while recv/") {
         return Err(format!("it is not told: {complaint}").into());
     }
     let record: RunRecord = serde_json::from_slice(&output.stdout)?;
@@ -196,10 +204,10 @@ fn processor_seconds(pid: &str) -> Option<u64> {
     Some(ticks / 100)
 }
 
-/// A package works as a kernel; half of one is refused.
+/// A package works as a kernel, whatever it is called; half of one is refused.
 fn package(image: &KernelImage) -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
-    let (root, deb) = (folder.path().join("root"), folder.path().join("linux-image-test.deb"));
+    let (root, deb) = (folder.path().join("root"), folder.path().join("package"));
     std::fs::create_dir_all(root.join("DEBIAN"))?;
     std::fs::create_dir_all(root.join("boot"))?;
     std::fs::copy(&image.path, root.join("boot/vmlinuz-test"))?;
@@ -223,14 +231,13 @@ fn package(image: &KernelImage) -> Result<(), Failed> {
         return Err(told(&output).into());
     }
     let whole = std::fs::read(&deb)?;
-    let cut = folder.path().join("cut.deb");
+    let cut = folder.path().join("cut");
     std::fs::write(&cut, &whole[..whole.len() / 2])?;
-    let expected = "cut.deb: no Debian package, or a damaged one";
+    let expected = "cut: no Debian package, or a damaged one";
     refused(&["--kernel", &text(&cut)?, "--cache", &cache], 2, expected)
 }
 
-/// It has a kernel's magic and says nothing: it does not boot, which is never
-/// a finding, and which a bisection cannot tell of.
+/// It is no image, and a bisection cannot tell of a build that was broken off.
 fn cut_off_image(image: &KernelImage) -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("bzImage");
@@ -238,9 +245,17 @@ fn cut_off_image(image: &KernelImage) -> Result<(), Failed> {
     std::fs::write(&path, &whole[..whole.len() / 3])?;
     let path = path.to_str().ok_or("not text")?;
     let arguments = ["--accelerator", "tcg", "--kernel", path];
-    refused(&arguments, 3, "bzImage does not boot")?;
+    refused(&arguments, 2, "bzImage: a bzImage that is cut off: ")?;
     let bisect = [&arguments[..], &["--bisect", "--scenario", "recv/after-last-exit"]].concat();
     refused(&bisect, 125, "cannot tell: ")
+}
+
+/// A file of this name with this in it is refused so.
+fn file(name: &str, contents: &str, expected: &str) -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join(name);
+    std::fs::write(&path, contents)?;
+    refused(&["--kernel", path.to_str().ok_or("not text")?], 2, expected)
 }
 
 fn mirror_404() -> Result<(), Failed> {

@@ -344,6 +344,37 @@ fn two_matrices_are_compared_kernel_by_kernel(here: RunRecord) {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
 }
 
+/// What was not run, or came to no result, is no change: it is told, and the
+/// command could not do all of its work.
+#[rstest]
+#[case::fault(Verdict::Fault("the guest broke down".to_owned()),
+    "not compared: after, the harness failed: the guest broke down")]
+#[case::skipped(Verdict::Skipped("needs a second processor".to_owned()),
+    "not compared: after, it was not run: needs a second processor")]
+fn trouble_is_no_change(here: RunRecord, #[case] verdict: Verdict, #[case] expected: &str) {
+    let before = folder_of(&[new(&here, "7.2.13")]);
+    let mut troubled = new(&here, "7.2.13");
+    troubled.cases[0].verdict = verdict.clone();
+    let compare = |after: &RunRecord, more: &[&str]| {
+        let after = folder_of(std::slice::from_ref(after));
+        let output = lab(&[&["diff", path(&before), path(&after)], more].concat());
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (status, told) = compare(&troubled, &[]);
+    assert!(told.contains(expected), "{told}");
+    assert!(told.contains("0 scenarios changed, 1 not compared, 0 allowed"), "{told}");
+    assert_eq!(status, Some(3), "{told}");
+    // What did change is a change nevertheless.
+    let mut changed = old(&here, "7.2.13");
+    changed.cases[0].verdict = verdict;
+    assert_eq!(compare(&changed, &[]).0, Some(1));
+    // What may be left out is.
+    let allow = tempfile::NamedTempFile::new().expect("a file can be made");
+    fs::write(allow.path(), format!("{} # flaky\n", here.cases[0].scenario)).expect("it is ours");
+    let allow = allow.path().to_str().expect("it is text");
+    assert_eq!(compare(&troubled, &["--allow", allow]).0, Some(0));
+}
+
 #[rstest]
 #[case::no_folder(&["matrix", "--from", "/no/such/folder"], "/no/such/folder: No such file")]
 #[case::empty_folder(&["matrix", "--from", "[EMPTY]"], "no run records")]

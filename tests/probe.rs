@@ -71,6 +71,8 @@ fn any_process_finds_the_same_and_is_left_as_it_was() {
 #[case::bad(&["--expect", "end=returns *"], 1, "bad: ")]
 #[case::conforms(&[], 0, "good\n")]
 #[case::repeated(&["--repeat", "20"], 0, "good\n")]
+#[case::odds(&["--odds", "5"], 0, "good\n")]
+#[case::no_odds(&["--odds", "0"], 128, "")]
 #[case::no_such_label(&["--expect", "other=ok"], 128, "")]
 #[case::no_pattern(&["--expect", "end"], 128, "")]
 #[case::fact_and_scenario(&["--fact", "recv-fifo"], 128, "")]
@@ -92,6 +94,35 @@ fn a_fact_that_holds_is_bad_and_its_options_need_a_bisection() {
     let held = held.expect("every kernel has some").id;
     assert_eq!(lab(&["run", "--bisect", "--fact", held]).0, Some(1));
     assert_eq!(lab(&["run", "--fact", held]).0, Some(2));
+    assert_eq!(lab(&["run", "--odds", "5"]).0, Some(2));
     let none = lab(&["vm", "run", "--kernel", "/no/such", "--bisect", "--fact", held]);
     assert_eq!(none, (Some(125), "cannot tell: /no/such is not there\n".to_owned()));
+}
+
+/// A race that decides a fact is run until missing what would disprove it is
+/// unlikely; one run that does ends it.
+#[test]
+fn a_fact_that_a_race_decides_is_bad_until_it_is_disproved() {
+    let fact = FACTS.iter().find(|fact| fact.decided_by.is_race()).expect("there is one");
+    let (status, told) = lab(&["run", "--bisect", "--fact", fact.id, "--odds", "20"]);
+    let one = std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() < 2);
+    match probe::facts().holds("wait-killable-recv") {
+        _ if one => assert_eq!(status, Some(125), "{told}"),
+        Some(true) if status == Some(1) => {
+            assert_eq!(told, format!("bad: {}: no run was without it\n", fact.id));
+        }
+        Some(true) => assert_eq!((status, told.as_str()), (Some(0), "good\n")),
+        _ => assert_eq!(status, Some(125), "{told}"),
+    }
+}
+
+/// What is bad in one run of many makes a bad kernel, and ends the runs.
+#[test]
+fn a_race_is_bad_when_one_run_is() {
+    let bisect = ["run", "--bisect", "--scenario", "races/two-replies", "--odds", "50"];
+    let (status, told) = lab(&[&bisect[..], &["--expect", "one=no such outcome"]].concat());
+    assert_eq!(status, Some(128), "{told}");
+    let (status, told) = lab(&bisect);
+    let one = std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() < 2);
+    assert_eq!(status, Some(if one { 125 } else { 0 }), "{told}");
 }

@@ -18,7 +18,8 @@ pub(super) struct DiffArguments {
     /// Another one of the same kind; kernels of two folders are matched by
     /// release, and by series where the releases differ
     after: PathBuf,
-    /// Scenarios that may differ: one a line, `#` begins a comment
+    /// Scenarios that may differ, or may be left out: one a line, `#` begins a
+    /// comment
     #[arg(long, value_name = "FILE")]
     allow: Option<PathBuf>,
 }
@@ -46,36 +47,58 @@ pub(super) fn run(arguments: &DiffArguments, output: &mut Output) -> Result<End,
         .map(|line| line.split('#').next().unwrap_or_default().trim())
         .filter(|line| !line.is_empty())
         .collect();
-    let mut news = 0;
+    let mut all = Counts::default();
     for (before, after) in &found.pairs {
-        news += tell_pair(before, after, &allowed, output)?;
+        let counts = tell_pair(before, after, &allowed, output)?;
+        all.news += counts.news;
+        all.silent += counts.silent;
     }
     let alone = [(before, &found.only_first), (after, &found.only_second)];
     for (folder, records) in alone {
         for record in records {
             let release = &record.kernel.release;
-            writeln!(output, "only {} has Linux {release}", folder.display())?;
-            news += 1;
+            writeln!(output, "not compared: only {} has Linux {release}", folder.display())?;
+            all.silent += 1;
         }
     }
-    Ok(if news > 0 { End::Finding } else { End::Known })
+    match all {
+        Counts { news: 0, silent: 0, .. } => Ok(End::Known),
+        Counts { news: 0, .. } => Err(Failure::Harness(
+            "nothing changed in what could be compared, but not all could".to_owned(),
+        )),
+        _ => Ok(End::Finding),
+    }
 }
 
-/// Tells what changed between two records; gives how many changes are not
-/// allowed.
+/// How many scenarios of a pair are told.
+#[derive(Default)]
+struct Counts {
+    /// Changed, and not allowed to.
+    news: usize,
+    /// Not compared, and not allowed to be left out.
+    silent: usize,
+    /// Allowed to differ or to be left out.
+    allowed: usize,
+}
+
+/// Tells what changed between two records, and what could not be compared.
 fn tell_pair(
     before: &RunRecord,
     after: &RunRecord,
     allowed: &[&str],
     output: &mut Output,
-) -> Result<usize, Failure> {
+) -> Result<Counts, Failure> {
     let (head, reset) = (style::HEAD, anstyle::Reset);
     let releases = [&before.kernel.release, &after.kernel.release];
-    let changes = diff(before, after);
-    let mut news = 0;
-    for change in &changes {
+    let mut counts = Counts::default();
+    for change in &diff(before, after) {
         let known = allowed.contains(&change.scenario.as_str());
-        news += usize::from(!known);
+        let count = match (known, &change.missing) {
+            (true, _) => &mut counts.allowed,
+            (false, Some(_)) => &mut counts.silent,
+            (false, None) => &mut counts.news,
+        };
+        *count += 1;
         let note = if known { "  (allowed)" } else { "" };
         writeln!(output, "{head}{}{reset}{note}", change.scenario)?;
         if let Some(why) = &change.missing {
@@ -88,15 +111,13 @@ fn tell_pair(
             }
         }
     }
+    let Counts { news, silent, allowed } = counts;
     writeln!(
         output,
-        "Linux {} and {}: {} scenarios differ, {} of them allowed",
-        releases[0],
-        releases[1],
-        changes.len(),
-        changes.len() - news
+        "Linux {} and {}: {news} scenarios changed, {silent} not compared, {allowed} allowed",
+        releases[0], releases[1]
     )?;
-    Ok(news)
+    Ok(counts)
 }
 
 fn text(path: &Path) -> Result<String, Failure> {

@@ -38,13 +38,17 @@ pub(super) struct KernelsArguments {
 enum KernelsCommand {
     /// The kernels that are there: a name, a tabulator, the image's path
     List {
-        /// Those of the archive instead, by name
+        /// Those of the archive instead: name, the package's version, suites
         #[arg(long)]
         available: bool,
     },
     /// Fetch kernels by name
     Fetch {
-        /// Such as debian:6.12 or debian:7.2.12+deb13-cloud-amd64
+        /// The newest of a release (debian:6.12, debian:6.12.118), of a package's
+        /// version (debian:6.12.118-1) or of a suite (debian:trixie-backports),
+        /// of the cloud flavour unless another follows (debian:sid-rt,
+        /// debian:6.12-plain); or a full name
+        /// (debian:7.2.12+deb13-cloud-amd64)
         #[arg(required = true)]
         names: Vec<String>,
     },
@@ -65,8 +69,9 @@ pub(super) fn kernels(arguments: &KernelsArguments, output: &mut Output) -> Resu
             }
         }
         KernelsCommand::List { available: true } => {
-            for name in archive.available()? {
-                writeln!(output, "{name}")?;
+            for package in archive.available()? {
+                let suites = package.suites.join(", ");
+                writeln!(output, "{}\t{}\t{suites}", package.name, package.version)?;
             }
         }
         KernelsCommand::Fetch { names } => {
@@ -90,6 +95,7 @@ impl From<KernelsError> for Failure {
             KernelsError::Unknown { .. }
             | KernelsError::NoImage(_)
             | KernelsError::Package { .. }
+            | KernelsError::Image(_)
             | KernelsError::Cache { .. } => Failure::User(error.to_string()),
             _ => Failure::Harness(error.to_string()),
         }

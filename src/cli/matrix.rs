@@ -20,7 +20,7 @@ use crate::suite::{
     self, Case, Catalogue, Kernel, Matrix, Plan, RunRecord, Selection, new_folder, read_records,
     write_record,
 };
-use crate::vm::{self, KernelImage, Machine, Times};
+use crate::vm::{self, Cpus, GuestRun, KernelImage, Machine, Times};
 
 /// The kernels of a matrix unless others are named.
 pub(super) const SERIES: &[&str] = &[
@@ -93,8 +93,8 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &MatrixArguments, output: &mut Output) -> Result<End, Failure> {
-    let (records, troubles) = match &arguments.from {
-        Some(folder) => (read_records(folder)?, Vec::new()),
+    let Ran { records, without, faulty } = match &arguments.from {
+        Some(folder) => Ran { records: read_records(folder)?, ..Ran::default() },
         None => record(arguments, output)?,
     };
     let troubled = |record: &RunRecord| record.cases.iter().any(|case| case.verdict.is_trouble());
@@ -116,8 +116,11 @@ pub(super) fn run(arguments: &MatrixArguments, output: &mut Output) -> Result<En
         }
     };
     output.write_all(text.as_bytes())?;
-    if !troubles.is_empty() {
-        return Err(Failure::Harness(format!("without result: {}", troubles.join(", "))));
+    if faulty {
+        return Ok(End::Finding);
+    }
+    if !without.is_empty() {
+        return Err(Failure::Harness(format!("without result: {}", without.join(", "))));
     }
     if matrix.records.iter().any(troubled) {
         return Err(Failure::Harness("some scenarios came to no result".to_owned()));
@@ -135,19 +138,23 @@ enum Place {
 struct Done {
     name: String,
     result: Result<RunRecord, String>,
-    /// What went wrong on the way, though there is a result.
-    trouble: Option<String>,
-    /// In all, and what of it was the guest's.
+    guest: Option<GuestRun>,
+    /// How long it took in all.
     time: Duration,
-    guest: Option<Times>,
 }
 
-/// Runs the catalogue everywhere; the names of places without result come
-/// second.
-fn record(
-    arguments: &MatrixArguments,
-    output: &mut Output,
-) -> Result<(Vec<RunRecord>, Vec<String>), Failure> {
+/// What came of all places.
+#[derive(Default)]
+struct Ran {
+    records: Vec<RunRecord>,
+    /// The names of places without result.
+    without: Vec<String>,
+    /// Whether a kernel broke down in seccomp code.
+    faulty: bool,
+}
+
+/// Runs the catalogue everywhere.
+fn record(arguments: &MatrixArguments, output: &mut Output) -> Result<Ran, Failure> {
     let selection = Selection { wanted: arguments.wanted.clone(), theme: None };
     let catalogue = Catalogue::built_in()?.with_paths(&selection)?;
     let cases = catalogue.select(&selection)?;
@@ -158,17 +165,17 @@ fn record(
     let guests = arguments.jobs.map_or_else(processors, usize::from);
     let plan = Plan { repeat: arguments.repeat as usize, seed: 0, judged_as: None };
     let bar = progress_bar(plan.runs(&cases) * places.len());
-    let (mut records, mut troubles) = (Vec::new(), Vec::new());
+    let mut ran = Ran::default();
     let queue = Mutex::new(places);
     let (sender, finished) = mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..guests {
             let (sender, queue, bar) = (sender.clone(), &queue, &bar);
-            let (catalogue, cases) = (&catalogue, &cases);
+            let (catalogue, cases, cpus) = (&catalogue, &cases, arguments.machine.cpus());
             scope.spawn(move || {
                 let next = || queue.lock().expect("nobody panics with it").pop_front();
                 while let Some(place) = next() {
-                    if sender.send(run_at(&place, catalogue, cases, plan, bar)).is_err() {
+                    if sender.send(run_at(&place, cpus, catalogue, cases, plan, bar)).is_err() {
                         break;
                     }
                 }
@@ -177,20 +184,21 @@ fn record(
         drop(sender);
         for done in finished {
             bar.suspend(|| tell_done(&done, cases.len(), output));
+            ran.faulty |= done.guest.as_ref().is_some_and(|guest| guest.finding().is_some());
             match done.result {
-                Err(_) => troubles.push(done.name),
+                Err(_) => ran.without.push(done.name),
                 Ok(record) => {
                     if let Some(folder) = &arguments.output {
                         write_record(folder, &record)?;
                     }
-                    records.push(record);
+                    ran.records.push(record);
                 }
             }
         }
         Ok::<(), Failure>(())
     })?;
     bar.finish_and_clear();
-    Ok((records, troubles))
+    Ok(ran)
 }
 
 /// This kernel first, which takes the least time, and the others in the order
@@ -228,6 +236,7 @@ fn processors() -> usize {
 
 fn run_at(
     place: &Place,
+    cpus: Cpus,
     catalogue: &Catalogue,
     cases: &[Case<'_>],
     plan: Plan,
@@ -236,28 +245,23 @@ fn run_at(
     let start = Instant::now();
     let (name, result) = match place {
         Place::Host => {
-            ("this kernel".to_owned(), run_here(catalogue, cases, plan, bar).map(|r| (r, None)))
+            let result = run_here(catalogue, cases, plan, bar);
+            ("this kernel".to_owned(), result.map(|record| (record, None)))
         }
         Place::Guest(image, machine) => {
             let done = || bar.inc(1);
-            let result = vm::run_suite(catalogue, cases, &image.path, *machine, plan, done);
+            let result = vm::run_suite(catalogue, cases, &image.path, *machine, cpus, plan, done);
             let result = result
                 .map(|(result, guest)| (RunRecord::of(&result, plan), Some(guest)))
                 .map_err(|error| error.to_string());
             (image.name.clone(), result)
         }
     };
-    let time = start.elapsed();
-    match result {
-        Ok((record, guest)) => Done {
-            name,
-            result: Ok(record),
-            guest: guest.as_ref().map(|guest| guest.times),
-            trouble: guest.and_then(|guest| guest.trouble),
-            time,
-        },
-        Err(why) => Done { name, result: Err(why), trouble: None, time, guest: None },
-    }
+    let (result, guest) = match result {
+        Ok((record, guest)) => (Ok(record), guest),
+        Err(why) => (Err(why), None),
+    };
+    Done { name, result, guest, time: start.elapsed() }
 }
 
 fn run_here(
@@ -275,22 +279,30 @@ fn run_here(
 
 /// Says what came of a place, and how long it took.
 fn tell_done(done: &Done, cases: usize, output: &mut Output) {
+    let name = &done.name;
     if let Err(why) = &done.result {
-        output.complain(&format!("{}: {why}", done.name));
-    }
-    if let Some(trouble) = &done.trouble {
-        output.complain(&format!("{}: {trouble}", done.name));
+        output.complain(&format!("{name}: {why}"));
     }
     let seconds = done.time.as_secs_f64();
-    output.note(&match done.guest {
-        None => format!("{}: {seconds:.1} s", done.name),
-        Some(Times { boot, work }) => format!(
-            "{}: at its init after {:.1} s, {cases} scenarios in {:.1} s, {seconds:.1} s in all \
-             ({:.2} times both)",
-            done.name,
-            boot.as_secs_f64(),
-            work.as_secs_f64(),
-            seconds / (boot + work).as_secs_f64()
-        ),
-    });
+    let Some(guest) = &done.guest else {
+        return output.note(&format!("{name}: {seconds:.1} s"));
+    };
+    for breakdown in &guest.breakdowns {
+        output.complain(&format!("{name}: {breakdown}"));
+    }
+    if let Some(finding) = guest.finding() {
+        output.complain(&format!("{name}: {finding}"));
+    }
+    let Times { boot, work } = guest.times;
+    let boots = match guest.boots {
+        1 => String::new(),
+        boots => format!(" of {boots} boots"),
+    };
+    output.note(&format!(
+        "{name}: {:.1} s from power-on to init{boots}, {cases} scenarios in {:.1} s by its own \
+         clock, {seconds:.1} s in all ({:.2} times both)",
+        boot.as_secs_f64(),
+        work.as_secs_f64(),
+        seconds / (boot + work).as_secs_f64()
+    ));
 }

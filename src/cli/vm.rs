@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -12,7 +13,7 @@ use super::output::Output;
 use super::run::{self, RunArguments};
 use super::{End, Failure};
 use crate::suite::Catalogue;
-use crate::vm::{self, Accelerator, KernelImage, Machine, VmError};
+use crate::vm::{self, Accelerator, Cpus, KernelImage, Machine, Said, VmError};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum VmCommand {
@@ -66,18 +67,31 @@ pub(super) struct VmRunArguments {
     pub run: RunArguments,
 }
 
+fn cpus(text: &str) -> Result<Cpus, String> {
+    match (text, text.parse()) {
+        ("auto", _) => Ok(Cpus::ByNeed),
+        (_, Ok(number @ 1..=16)) => Ok(Cpus::Each(number)),
+        _ => Err("it is a number from 1 to 16, or auto".to_owned()),
+    }
+}
+
 /// In which machine, and where kernels come from.
 #[derive(Debug, Args)]
 pub(super) struct MachineArguments {
     /// Memory of a guest, in MiB
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(128..))]
     memory: u32,
-    /// Processors of a guest
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
-    cpus: u32,
+    /// Processors of a guest; `auto` boots another one with two for those
+    /// scenarios that need them, which are races
+    #[arg(long, value_name = "N|auto", default_value = "1", value_parser = cpus)]
+    cpus: Cpus,
     /// How guests are run
     #[arg(long, value_enum, default_value_t = Accelerate::Auto)]
     accelerator: Accelerate,
+    /// How long a guest may say nothing before it is given up
+    #[arg(long, value_name = "SECONDS", default_value_t = Machine::PATIENCE.as_secs(),
+          value_parser = clap::value_parser!(u64).range(1..))]
+    patience: u64,
     #[command(flatten)]
     pub archive: ArchiveArguments,
 }
@@ -96,7 +110,7 @@ impl MachineArguments {
     /// The kernel of that name or at that path; one that is none is refused.
     pub fn kernel(&self, name: &str) -> Result<KernelImage, Failure> {
         let image = self.archive.archive().kernel(name)?;
-        vm::check_image(&image.path)?;
+        vm::check_image(&image.path).map_err(VmError::from)?;
         Ok(image)
     }
 
@@ -107,7 +121,17 @@ impl MachineArguments {
             Accelerate::Kvm => Accelerator::Kvm,
             Accelerate::Tcg => Accelerator::Emulation,
         };
-        Ok(Machine { memory: self.memory, cpus: self.cpus, accelerator })
+        let cpus = match self.cpus {
+            Cpus::Each(cpus) => cpus,
+            Cpus::ByNeed => 1,
+        };
+        let patience = Duration::from_secs(self.patience);
+        Ok(Machine { memory: self.memory, cpus, accelerator, patience })
+    }
+
+    /// How many processors guests have that run scenarios.
+    pub fn cpus(&self) -> Cpus {
+        self.cpus
     }
 }
 
@@ -134,8 +158,9 @@ fn command(
     let image = place.machine.kernel(&place.kernel)?;
     let machine = place.machine.machine(&image)?;
     let mut unread: Option<std::io::Error> = None;
-    let commanded = vm::command(&image.path, machine, words, |line| {
-        unread = unread.take().or(writeln!(output, "{line}").err());
+    let commanded = vm::command(&image.path, machine, words, |said| match said {
+        Said::Line(line) => unread = unread.take().or(writeln!(output, "{line}").err()),
+        Said::Complaint(line) => output.note(line),
     })?;
     if !commanded.files.is_empty() {
         std::fs::create_dir_all(folder).map_err(unwritable(folder))?;
@@ -148,9 +173,8 @@ fn command(
     if let Some(error) = unread {
         return Err(error.into());
     }
-    let trouble = commanded.trouble;
-    if let Some(trouble) = &trouble {
-        output.complain(trouble);
+    for breakdown in &commanded.breakdowns {
+        output.complain(&breakdown.to_string());
     }
     match commanded.status {
         0 => Ok(End::Known),
@@ -183,18 +207,26 @@ fn attempt(arguments: &VmRunArguments, output: &mut Output) -> Result<End, Failu
     let plan = arguments.run.plan();
     let bar = run::progress_bar(plan.runs(&cases));
     let done = || bar.inc(1);
-    let (result, guest) = vm::run_suite(&catalogue, &cases, &image.path, machine, plan, done)?;
+    let cpus = arguments.machine.cpus();
+    let (result, guest) =
+        vm::run_suite(&catalogue, &cases, &image.path, machine, cpus, plan, done)?;
     bar.finish_and_clear();
-    if let Some(trouble) = &guest.trouble {
-        output.complain(trouble);
+    for breakdown in &guest.breakdowns {
+        output.complain(&breakdown.to_string());
     }
-    run::tell(&result, &arguments.run, file, false, output)
+    let ended = run::tell(&result, &arguments.run, file, false, output);
+    let Some(finding) = guest.finding() else { return ended };
+    output.complain(&finding);
+    if let Err(failure) = ended {
+        output.complain(&failure.to_string());
+    }
+    Ok(End::Finding)
 }
 
 impl From<VmError> for Failure {
     fn from(error: VmError) -> Self {
         match error {
-            VmError::NotAKernel(_) | VmError::Unreadable(..) => Failure::User(error.to_string()),
+            VmError::Image(_) => Failure::User(error.to_string()),
             _ => Failure::Harness(error.to_string()),
         }
     }

@@ -73,6 +73,11 @@ impl Scenario {
     pub fn races(&self) -> bool {
         self.steps.iter().any(|step| step.together)
     }
+
+    /// Whether one processor is not enough for it.
+    pub fn needs_two_cpus(&self) -> bool {
+        self.needs.contains(&Need::TwoCpus)
+    }
 }
 
 /// A privilege, a kernel feature or an architecture that a scenario needs.

@@ -1,13 +1,14 @@
 //! Where a behaviour changed: what is asked of a kernel, what it answers, and
 //! the search along a line of kernels.
 
+use std::ops::ControlFlow;
+
 use super::catalogue::Case;
 use super::kernel::Kernel;
 use super::run::verdict;
 use crate::claim::matches;
-use crate::live::RunResult;
+use crate::live::{Job, RunResult};
 use crate::profile::{Fact, Profile};
-use crate::trace::Trace;
 use crate::verdict::Verdict;
 
 /// What makes a kernel a good one.
@@ -81,6 +82,8 @@ impl Question {
                 let seen = trace.outcomes_of(fact.decided_by.step).unwrap_or_default();
                 if matches(fact.decided_by.fails, &seen) {
                     Answer::Good
+                } else if fact.decided_by.is_race() {
+                    Answer::Bad(format!("{}: no run was without it", fact.id))
                 } else if matches(fact.decided_by.holds, &seen) {
                     Answer::Bad(format!("{}: {seen}", fact.id))
                 } else {
@@ -91,45 +94,74 @@ impl Question {
     }
 }
 
-impl Answer {
-    /// The answer of several runs: one bad run makes a bad kernel, as a race
-    /// is there though it is lost mostly; a good one is good in all.
-    pub fn of(runs: impl IntoIterator<Item = Answer>) -> Answer {
-        let mut all = None;
-        for run in runs {
-            match (&all, run) {
-                (_, bad @ Answer::Bad(_)) => return bad,
-                (Some(Answer::CannotTell(_)), _) => {}
-                (_, other) => all = Some(other),
-            }
+/// What several runs on one kernel answer together. It is asked for after each
+/// run, so that no more are made than are needed.
+#[derive(Clone, Debug)]
+pub struct Poll<'q> {
+    question: &'q Question,
+    settled: Option<Answer>,
+    other: Option<Answer>,
+}
+
+impl<'q> Poll<'q> {
+    /// Nothing is known yet.
+    pub fn new(question: &'q Question) -> Self {
+        Poll { question, settled: None, other: None }
+    }
+
+    /// Adds a run; breaks where no other can change the answer.
+    pub fn add(
+        &mut self,
+        case: &Case<'_>,
+        subject: &Subject,
+        result: &RunResult,
+    ) -> ControlFlow<()> {
+        self.add_answer(self.question.answer(case, subject, result))
+    }
+
+    fn add_answer(&mut self, answer: Answer) -> ControlFlow<()> {
+        let settles = match self.question {
+            // That the fact does not hold is what one run can show.
+            Question::Without(fact) if fact.decided_by.is_race() => answer == Answer::Good,
+            // A bad way is there though it is gone rarely.
+            _ => matches!(answer, Answer::Bad(_)),
+        };
+        if settles {
+            self.settled = Some(answer);
+            return ControlFlow::Break(());
         }
-        all.unwrap_or_else(|| Answer::CannotTell("it was never run".to_owned()))
+        if !matches!(self.other, Some(Answer::CannotTell(_))) {
+            self.other = Some(answer);
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The answer: of a run that settles it, or that all of them gave.
+    /// `missing` says why some of the runs were not made, if so.
+    pub fn answer(self, missing: Option<String>) -> Answer {
+        let untold = || Answer::CannotTell("it was never run".to_owned());
+        let all = || missing.map(Answer::CannotTell).or(self.other).unwrap_or_else(untold);
+        self.settled.unwrap_or_else(all)
     }
 }
 
-/// The traces of several runs of each case, if they are the same in all;
-/// otherwise why there are none to compare.
-///
-/// # Errors
-///
-/// Runs without a trace, and runs of one case that differ.
-pub fn steady_traces(
-    cases: &[Case<'_>],
-    results: &[(usize, RunResult)],
-) -> Result<Vec<Trace>, String> {
-    let mut traces: Vec<Option<&Trace>> = vec![None; cases.len()];
-    for (case, result) in results {
-        let id = &cases[*case].scenario.id;
-        match (result, traces[*case]) {
-            (RunResult::Ran(trace), None) => traces[*case] = Some(trace),
-            (RunResult::Ran(trace), Some(before)) if trace == before => {}
-            (RunResult::Ran(_), Some(_)) => return Err(format!("{id}: two runs differ")),
-            (RunResult::Skipped(why) | RunResult::Fault(why), _)
-            | (RunResult::Inconclusive(_, why), _) => return Err(format!("{id}: {why}")),
-        }
-    }
-    let all: Option<Vec<Trace>> = traces.into_iter().map(Option::<&Trace>::cloned).collect();
-    all.ok_or_else(|| "the guest ended before all was run".to_owned())
+/// How many runs leave less than one chance in a thousand to miss what shows in
+/// one run of so many.
+pub fn runs_to_settle(odds: u32) -> usize {
+    const MISSED: f64 = 0.001;
+    let hidden = 1.0 - 1.0 / f64::from(odds);
+    (1..).find(|runs| hidden.powi(*runs) < MISSED).map_or(1, |runs| runs as usize)
+}
+
+/// Jobs that run each case so often, in rounds.
+pub fn jobs_of(cases: &[Case<'_>], times: impl Fn(&Case<'_>) -> usize, seed: u64) -> Vec<Job> {
+    let times: Vec<usize> = cases.iter().map(times).collect();
+    let rounds = 0..times.iter().copied().max().unwrap_or(0);
+    let each = rounds.flat_map(|round| {
+        let wanted = cases.iter().zip(&times).filter(move |(_, times)| round < **times);
+        wanted.map(|(case, _)| case)
+    });
+    each.enumerate().map(|(number, case)| case.job(seed.wrapping_add(number as u64))).collect()
 }
 
 /// What a search along a line of kernels found.
@@ -202,16 +234,74 @@ mod tests {
         assert!(asked.iter().all(|times| *times <= 1), "{asked:?}");
     }
 
+    /// An answer by its first letter.
+    fn answer_of(letter: char) -> Answer {
+        match letter {
+            'g' => Answer::Good,
+            'b' => Answer::Bad("x".to_owned()),
+            _ => Answer::CannotTell("y".to_owned()),
+        }
+    }
+
     #[rstest]
-    #[case::good(&[Answer::Good, Answer::Good], Answer::Good)]
-    #[case::one_bad(&[Answer::Good, Answer::Bad("x".into())], Answer::Bad("x".into()))]
-    #[case::bad_though_untold(
-        &[Answer::CannotTell("y".into()), Answer::Bad("x".into())],
-        Answer::Bad("x".into())
-    )]
-    #[case::untold(&[Answer::CannotTell("y".into()), Answer::Good], Answer::CannotTell("y".into()))]
-    #[case::no_run(&[], Answer::CannotTell("it was never run".into()))]
-    fn several_runs(#[case] runs: &[Answer], #[case] expected: Answer) {
-        assert_eq!(Answer::of(runs.to_vec()), expected);
+    #[case::good("gg", 'g', 2)]
+    #[case::one_bad("gbg", 'b', 2)]
+    #[case::bad_though_untold("cb", 'b', 2)]
+    #[case::untold("cg", 'c', 2)]
+    fn several_runs(#[case] runs: &str, #[case] expected: char, #[case] asked: usize) {
+        let question = Question::Conforms;
+        let (answer, runs) = poll(&question, runs);
+        assert_eq!((answer, runs), (answer_of(expected), asked));
+    }
+
+    /// Of a race, one run shows that the fact does not hold, and none that it
+    /// does.
+    #[rstest]
+    #[case::never_without("bbb", 'b', 3)]
+    #[case::once_without("bgb", 'g', 2)]
+    #[case::untold("bcb", 'c', 3)]
+    fn several_runs_of_a_race_that_decides_a_fact(
+        #[case] runs: &str,
+        #[case] expected: char,
+        #[case] asked: usize,
+    ) {
+        let fact = crate::profile::FACTS.iter().find(|fact| fact.decided_by.is_race());
+        let question = Question::Without(fact.expect("there is one"));
+        assert_eq!(poll(&question, runs), (answer_of(expected), asked));
+    }
+
+    /// The answer, and how many runs it took.
+    fn poll(question: &Question, runs: &str) -> (Answer, usize) {
+        let mut poll = Poll::new(question);
+        let mut asked = 0;
+        for run in runs.chars() {
+            asked += 1;
+            if poll.add_answer(answer_of(run)).is_break() {
+                break;
+            }
+        }
+        (poll.answer(None), asked)
+    }
+
+    #[test]
+    fn what_was_not_run_is_not_told() {
+        let question = Question::Conforms;
+        let poll = || Poll::new(&question);
+        assert_eq!(poll().answer(None), Answer::CannotTell("it was never run".to_owned()));
+        let mut good = poll();
+        let _ = good.add_answer(Answer::Good);
+        assert_eq!(good.answer(Some("y".to_owned())), answer_of('c'));
+        let mut bad = poll();
+        let _ = bad.add_answer(answer_of('b'));
+        assert_eq!(bad.answer(Some("y".to_owned())), answer_of('b'));
+    }
+
+    #[rstest]
+    #[case(1, 1)]
+    #[case(2, 10)]
+    #[case(20, 135)]
+    #[case(100, 688)]
+    fn odds_say_how_often(#[case] odds: u32, #[case] runs: usize) {
+        assert_eq!(runs_to_settle(odds), runs);
     }
 }

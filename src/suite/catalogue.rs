@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::claim::{self, ClaimError, Document};
+use crate::live::Job;
 use crate::scenario::{self, Diagnostic, LARGEST_FILE, Mistakes, Scenario};
 use crate::verdict::StoredTrace;
 
@@ -59,6 +60,18 @@ pub struct Case<'c> {
     pub file: &'c SourceFile,
     /// What it says.
     pub scenario: Scenario,
+}
+
+impl Case<'_> {
+    /// A run of it; delays in races are drawn from the seed.
+    pub fn job(&self, seed: u64) -> Job {
+        Job {
+            file: self.file.id.clone(),
+            id: self.scenario.id.clone(),
+            source: self.file.text.to_string(),
+            seed,
+        }
+    }
 }
 
 /// What a user asks for: `theme/name`, a case of it, a theme, or a path.

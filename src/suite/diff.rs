@@ -65,7 +65,7 @@ fn compare(
 }
 
 /// Why a run of a case says nothing that could be compared.
-fn silence(case: &CaseRecord) -> Option<String> {
+pub fn silence(case: &CaseRecord) -> Option<String> {
     match &case.verdict {
         Verdict::Skipped(why) => Some(format!("it was not run: {why}")),
         Verdict::Inconclusive(why) => Some(format!("it came to no end: {why}")),

@@ -14,9 +14,9 @@ mod steps;
 mod store;
 mod ways;
 
-pub use bisect::{Answer, Found, Question, Subject, search, steady_traces};
+pub use bisect::{Answer, Found, Poll, Question, Subject, jobs_of, runs_to_settle, search};
 pub use catalogue::{Case, Catalogue, CatalogueError, Selection, SourceFile};
-pub use diff::{CaseDifference, Pairs, diff, pairs};
+pub use diff::{CaseDifference, Pairs, diff, pairs, silence};
 pub use kernel::Kernel;
 pub use matrix::{
     CaseRow, FactRow, FactStanding, Matrix, MatrixKernel, OddVerdict, SkippedCase, kernels_told,

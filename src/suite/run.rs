@@ -91,12 +91,7 @@ pub fn jobs(cases: &[Case<'_>], plan: Plan) -> Vec<Job> {
     let more = (0..repeat * (RACE_RUNS - 1)).flat_map(|_| racing.iter().map(|case| &cases[*case]));
     more.chain((0..repeat).flat_map(|_| cases))
         .enumerate()
-        .map(|(number, case)| Job {
-            file: case.file.id.clone(),
-            id: case.scenario.id.clone(),
-            source: case.file.text.to_string(),
-            seed: seed.wrapping_add(number as u64),
-        })
+        .map(|(number, case)| case.job(seed.wrapping_add(number as u64)))
         .collect()
 }
 

@@ -4,8 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
@@ -33,7 +32,7 @@ pub(super) enum Request {
 /// The folder for what a command finds.
 const FOUND: &str = "/tmp/found";
 
-/// How often a command that says nothing is told to be still at work.
+/// How often a guest says that it is still at work.
 const BEAT: Duration = Duration::from_secs(10);
 
 /// What a guest says, one a line.
@@ -46,7 +45,9 @@ pub(super) enum Message {
     Result(usize, RunResult),
     /// A line of a command's output.
     Line(String),
-    /// A command is still at work.
+    /// A line of what a command complains of.
+    Complaint(String),
+    /// The guest is still at work.
     Alive,
     /// A file that a command has made.
     File {
@@ -57,8 +58,8 @@ pub(super) enum Message {
     },
     /// A command has ended with this status.
     Status(u8),
-    /// All is done.
-    End,
+    /// All is done, in so much time by the guest's own clock.
+    End(Duration),
     /// The guest could not do its work.
     Trouble(String),
 }
@@ -75,7 +76,7 @@ pub fn init_main() -> ExitCode {
         // On the console, which is kept for this.
         eprintln!("unotify-lab: guest: {error}");
         if let Ok(mut line) = line_out() {
-            let _ = say(&mut line, &Message::Trouble(error.to_string()));
+            let _ = say_on(&mut line, &Message::Trouble(error.to_string()));
         }
     }
     // SAFETY is the machine's own: nothing of it is worth keeping.
@@ -124,76 +125,82 @@ fn work() -> io::Result<()> {
 /// Does a guest's work: runs the jobs and says what came of each on standard
 /// output, which is the second serial port.
 pub fn guest_main() -> ExitCode {
-    let mut out = io::stdout();
-    match guest(&mut out) {
+    // It ends with the process. A line is written at once, whoever writes it.
+    std::thread::spawn(|| {
+        while say(&Message::Alive).is_ok() {
+            std::thread::sleep(BEAT);
+        }
+    });
+    match guest() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = say(&mut out, &Message::Trouble(error));
+            let _ = say(&Message::Trouble(error.to_string()));
             ExitCode::from(3)
         }
     }
 }
 
-fn guest(out: &mut impl Write) -> Result<(), String> {
-    let text = std::fs::read(REQUEST).map_err(|error| error.to_string())?;
-    let request: Request = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-    let kernel = Kernel::running().map_err(|error| error.to_string())?;
-    say(out, &Message::Kernel(kernel)).map_err(|error| error.to_string())?;
-    let jobs = match request {
-        Request::Jobs(jobs) => jobs,
-        Request::Command(words) => {
-            command(&words, out).map_err(|error| error.to_string())?;
-            return say(out, &Message::End).map_err(|error| error.to_string());
-        }
-    };
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let pool = Pool::new(cpus, None).map_err(|error| error.to_string())?;
-    let mut unsaid: Option<io::Error> = None;
-    pool.run(&jobs, |job, result| {
-        unsaid = unsaid.take().or(say(out, &Message::Result(job, result)).err());
-    })
-    .map_err(|error| error.to_string())?;
-    match unsaid {
-        Some(error) => Err(error.to_string()),
-        None => say(out, &Message::End).map_err(|error| error.to_string()),
+fn guest() -> io::Result<()> {
+    let start = Instant::now();
+    let request: Request = serde_json::from_slice(&std::fs::read(REQUEST)?)?;
+    say(&Message::Kernel(Kernel::running()?))?;
+    match request {
+        Request::Jobs(jobs) => run(&jobs)?,
+        Request::Command(words) => command(&words)?,
     }
+    say(&Message::End(start.elapsed()))
+}
+
+fn run(jobs: &[Job]) -> io::Result<()> {
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let pool = Pool::new(cpus, None).map_err(io::Error::other)?;
+    let mut said = Ok(());
+    pool.run(jobs, |job, result| {
+        if said.is_ok() {
+            said = say(&Message::Result(job, result));
+        }
+    })
+    .map_err(io::Error::other)?;
+    said
 }
 
 /// Runs this executable with other arguments.
-fn command(words: &[String], out: &mut impl Write) -> io::Result<()> {
+fn command(words: &[String]) -> io::Result<()> {
     std::fs::create_dir_all(FOUND)?;
     let mut child = Command::new("/proc/self/exe")
         .args(words)
         .args(["--output", FOUND])
         .stdin(Stdio::null())
+        // Pipes and no terminals: no bars of progress, no colours.
         .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
+        .stderr(Stdio::piped())
         .spawn()?;
-    let (sender, lines) = channel();
     let output = child.stdout.take().expect("it was piped");
-    let reader = std::thread::spawn(move || {
-        // Without a receiver this has failed already.
-        BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-    });
-    loop {
-        match lines.recv_timeout(BEAT) {
-            Ok(line) => say(out, &Message::Line(line))?,
-            Err(RecvTimeoutError::Timeout) => say(out, &Message::Alive)?,
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-    }
-    drop(reader.join());
+    let complaints = child.stderr.take().expect("it was piped");
+    std::thread::scope(|scope| {
+        scope.spawn(|| pass_on(complaints, Message::Complaint));
+        pass_on(output, Message::Line)
+    })?;
     // A command that a signal ended did not do its work.
     let status = child.wait()?.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(3);
     for entry in std::fs::read_dir(FOUND)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        say(out, &Message::File { name, bytes: std::fs::read(&path)? })?;
+        say(&Message::File { name, bytes: std::fs::read(&path)? })?;
     }
-    say(out, &Message::Status(status))
+    say(&Message::Status(status))
 }
 
-fn say(out: &mut impl Write, message: &Message) -> io::Result<()> {
+/// Says each line that comes.
+fn pass_on(lines: impl io::Read, of: fn(String) -> Message) -> io::Result<()> {
+    BufReader::new(lines).lines().try_for_each(|line| say(&of(line?)))
+}
+
+fn say(message: &Message) -> io::Result<()> {
+    say_on(&mut io::stdout().lock(), message)
+}
+
+fn say_on(out: &mut impl Write, message: &Message) -> io::Result<()> {
     let mut line = serde_json::to_string(message).expect("a message is plain data");
     line.push('\n');
     out.write_all(line.as_bytes())?;
