@@ -17,11 +17,26 @@ fn browser() -> Option<PathBuf> {
     places.into_iter().find(|place| place.is_file())
 }
 
+/// The report of the published records, whatever it looks like by now.
+fn page(folder: &Path) -> Result<PathBuf, Failed> {
+    let reports = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports");
+    let page = folder.join("index.html");
+    let status = Command::new(env!("CARGO_BIN_EXE_unotify-lab"))
+        .arg("report")
+        .arg(reports.join("records"))
+        .arg("--costs")
+        .arg(reports.join("cost.json"))
+        .args(["--format", "html", "--output"])
+        .arg(&page)
+        .status()?;
+    if status.success() { Ok(page) } else { Err("there is no report".into()) }
+}
+
 /// The page as the browser has it after its scripts ran, with these words after
 /// its name; a message on its console is an error.
 fn opened(browser: &Path, after: &str) -> Result<Html, Failed> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/index.html");
     let profile = tempfile::tempdir()?;
+    let page = page(profile.path())?;
     let output = Command::new(browser)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
         .args(["--disable-background-networking", "--disable-component-update"])

@@ -1,6 +1,6 @@
 //! Manual pages and completions.
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use rstest::rstest;
 
@@ -17,30 +17,8 @@ fn text(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("the output is text")
 }
 
-/// What a terminal shows of a page; `None` where there is no groff.
-fn rendered(page: &str) -> Option<String> {
-    let child = Command::new("groff")
-        .args(["-man", "-Tutf8", "-Kutf8", "-ww", "-P-c", "-P-bou"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
-        Err(error) => panic!("groff: {error}"),
-    };
-    let mut input = child.stdin.take().expect("it has an input");
-    std::io::Write::write_all(&mut input, page.as_bytes()).expect("it reads");
-    drop(input);
-    let output = child.wait_with_output().expect("it ends");
-    let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(complaints, "", "warnings of groff");
-    Some(String::from_utf8(output.stdout).expect("the output is text"))
-}
-
 #[test]
-fn all_pages_are_written_and_render_without_warnings() {
+fn all_pages_are_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path().to_str().expect("it is text");
     let names = text(&["man", "--folder", folder]);
@@ -52,7 +30,6 @@ fn all_pages_are_written_and_render_without_warnings() {
         for section in [".SH NAME", ".SH DESCRIPTION", ".TH unotify"] {
             assert!(page.contains(section), "{name} lacks {section}");
         }
-        rendered(&page);
     }
 }
 
@@ -60,10 +37,6 @@ fn all_pages_are_written_and_render_without_warnings() {
 fn the_page_of_the_command_has_its_examples_line_by_line() {
     let page = text(&["man"]);
     assert!(page.contains(".SH EXAMPLES") && page.contains(".SH \"EXIT STATUS\""), "{page}");
-    if let Some(shown) = rendered(&page) {
-        let line = "  3  the harness could not do its work\n";
-        assert!(shown.contains(line), "{shown}");
-    }
 }
 
 #[test]
@@ -72,9 +45,6 @@ fn the_page_of_the_language_has_every_verb() {
     for signature in unotify_lab::scenario::VERBS {
         let word = signature.word.replace('-', "\\-");
         assert!(page.contains(&format!(".TP\n\\fB{word}")), "no {word}");
-    }
-    if let Some(shown) = rendered(&page) {
-        assert!(shown.contains("recv LISTENER [at=…] [dirty=…] [as NAME]\n"), "{shown}");
     }
 }
 

@@ -21,7 +21,8 @@ pub struct ManPage<'a> {
 pub fn man_page(page: ManPage<'_>, markdown: &str) -> String {
     let mut writer = Writer::default();
     let source = concat!("unotify-lab ", env!("CARGO_PKG_VERSION"));
-    writer.roff.control("TH", [page.name, page.section, "", source]);
+    // Lines that hold a long word cannot be adjusted.
+    writer.roff.control("ad", ["l"]);
     writer.section("NAME");
     writer.roff.text([roman(format!("{} - {}", page.name, page.summary))]);
     writer.section("DESCRIPTION");
@@ -30,7 +31,9 @@ pub fn man_page(page: ManPage<'_>, markdown: &str) -> String {
     }
     writer.section("SEE ALSO");
     writer.roff.text([roman(page.see_also.join(", "))]);
-    writer.roff.to_roff()
+    // Its date is left empty, which the writer cannot say.
+    let head = format!(".TH {} {} \"\" \"{source}\"\n", page.name, page.section);
+    head + &writer.roff.to_roff()
 }
 
 #[derive(Default)]

@@ -89,6 +89,16 @@ fn tall(label: &str, table: &Markup) -> Markup {
     html! { div.wide.tall role="region" aria-label=(label) tabindex="0" { (table) } }
 }
 
+/// A scenario's name, which may be broken where its parts end.
+fn named(id: &str) -> Markup {
+    html! {
+        @for (number, part) in id.split_inclusive(['[', ',', '/']).enumerate() {
+            @if number > 0 { wbr; }
+            (part)
+        }
+    }
+}
+
 /// Which sign of a row of signs is whose.
 fn order(book: &Book) -> String {
     let names: Vec<&str> = book.kernels.iter().map(|column| column.kernel.name.as_str()).collect();
@@ -129,11 +139,10 @@ fn kernels(book: &Book) -> Markup {
 
 fn facts(book: &Book) -> Markup {
     let table = html! {
-        table {
+        table.facts {
             thead {
                 tr {
                     th scope="col" { "fact" }
-                    th scope="col" { "mainline since" }
                     @for column in &book.kernels { th scope="col" { (column.kernel.name) } }
                 }
             }
@@ -144,7 +153,6 @@ fn facts(book: &Book) -> Markup {
                             (row.summary) br; code { (row.fact) } br;
                             span.place { (pieces::source(row)) }
                         }
-                        td { (row.since) }
                         @for standing in &row.standing {
                             @let (word, class) = pieces::fact(*standing);
                             td class=(class) { (word) }

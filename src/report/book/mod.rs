@@ -367,6 +367,13 @@ impl CaseReport {
     }
 }
 
+impl WayReport {
+    /// Whether some kernel went it.
+    pub fn is_seen(&self) -> bool {
+        self.counts.iter().any(|count| *count > Some(0))
+    }
+}
+
 impl ClaimReport {
     /// Whether some kernel does something else.
     pub fn is_contradicted(&self) -> bool {

@@ -70,24 +70,27 @@ pub fn svg(drawing: &Drawing, title: &str) -> String {
         escaped(title),
         lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("\n")
     );
-    drawn(drawing, "xmlns=\"http://www.w3.org/2000/svg\"", &told)
+    drawn(&Sheet::new(drawing), "xmlns=\"http://www.w3.org/2000/svg\"", &told)
 }
 
 /// The same for a page of HTML that has [`STYLE`] once, and the trace as text
-/// beside the drawing.
+/// beside the drawing. A narrow page can make it smaller, as long as it can be
+/// read.
 pub fn inline(drawing: &Drawing, title: &str) -> String {
-    drawn(drawing, &format!("aria-label=\"{}\"", escaped(title)), "")
+    let sheet = Sheet::new(drawing);
+    let least = sheet.width * 3 / 4;
+    let attributes = format!("aria-label=\"{}\" style=\"min-width:{least}px\"", escaped(title));
+    drawn(&sheet, &attributes, "")
 }
 
 /// With these attributes, and this before all that is drawn.
-fn drawn(drawing: &Drawing, attributes: &str, told: &str) -> String {
-    let sheet = Sheet::new(drawing);
+fn drawn(sheet: &Sheet<'_>, attributes: &str, told: &str) -> String {
     let mut out = String::new();
     sheet.begin(&mut out, attributes, told);
     sheet.stripes(&mut out);
     sheet.lives(&mut out);
     sheet.spans(&mut out);
-    for row in 0..drawing.rows.len() {
+    for row in 0..sheet.drawing.rows.len() {
         sheet.row(&mut out, row);
     }
     sheet.legend(&mut out);

@@ -9,6 +9,7 @@ use super::matrix::letter;
 use super::wide;
 use crate::report::drawing::{self, Drawing};
 use crate::suite::StepRow;
+use crate::trace::Trace;
 
 pub(super) fn behaviours(book: &Book) -> Markup {
     html! {
@@ -83,15 +84,15 @@ fn in_short(case: &CaseReport) -> Markup {
     let stretches = step.map(StepRow::stretches).unwrap_or_default();
     let outcomes: Vec<String> = stretches.iter().map(|one| one.did.to_string()).collect();
     if case.races() {
-        let count = case.ways.iter().filter(|way| way.counts.iter().any(|c| *c > Some(0))).count();
+        let count = case.ways.iter().filter(|way| way.is_seen()).count();
         return html! {
             span.outcome {
                 @if count == 1 { "a race that went one way" } @else { "a race: " (count) " ways seen" }
             }
-            @if case.is_changed() { " " b { "changed" } }
+            @if case.is_changed() { ", " b { "changed" } }
         };
     }
-    html! { span.outcome { (outcomes.join(" → ")) } @if case.is_changed() { " " b { "changed" } } }
+    html! { span.outcome { (outcomes.join(" → ")) } @if case.is_changed() { ", " b { "changed" } } }
 }
 
 fn body(book: &Book, case: &CaseReport, open: bool) -> Markup {
@@ -116,11 +117,18 @@ fn body(book: &Book, case: &CaseReport, open: bool) -> Markup {
                             @if case.is_changed() { b { (letter(variant)) } " " }
                             "on " (on)
                         }
-                        @let title = format!("{} on {on}", case.id);
-                        (wide(&format!("Drawing of {title}"), &html! {
-                            (PreEscaped(drawing::inline(&Drawing::of(&seen.trace), &title)))
-                        }))
-                        pre tabindex="0" { (seen.trace) }
+                        (drawn(&seen.trace, &format!("{} on {on}", case.id)))
+                    }
+                }
+            }
+        }
+        @if case.races() {
+            details.seen {
+                summary { "Traces and drawings of the ways that were seen" }
+                @for way in case.ways.iter().filter(|way| way.is_seen()) {
+                    figure {
+                        figcaption { (pieces::way(case, way)) }
+                        (drawn(&way.trace, &case.id))
                     }
                 }
             }
@@ -135,6 +143,14 @@ fn body(book: &Book, case: &CaseReport, open: bool) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// A trace as a drawing and as text.
+fn drawn(trace: &Trace, title: &str) -> Markup {
+    html! {
+        (wide("Drawing", &html! { (PreEscaped(drawing::inline(&Drawing::of(trace), title))) }))
+        pre tabindex="0" { (trace) }
     }
 }
 

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::{Behaviour, Between, Book, CaseReport, pieces};
-use super::{tall, wide};
+use super::{named, tall, wide};
 
 /// What changed when.
 pub(super) fn changes(book: &Book) -> Markup {
@@ -43,7 +43,7 @@ pub(super) fn changes(book: &Book) -> Markup {
                                         @if number == 0 {
                                             th scope="rowgroup" rowspan=(changed.steps.len()) {
                                                 @if !again { span.sentence { (case.summary) } }
-                                                a href={ "#" (case.anchor) } { code { (case.id) } }
+                                                a href={ "#" (case.anchor) } { code { (named(&case.id)) } }
                                                 (why(book, change, behaviour, case, again))
                                             }
                                         }
@@ -113,7 +113,7 @@ pub(super) fn matrix(book: &Book) -> Markup {
                 @for (theme, case) in cases() {
                     tr.changed[case.is_changed()].found[has_finding(book, case)]
                         data-theme=(theme.name) data-v=(variants(case)) {
-                        th scope="row" { a href={ "#" (case.anchor) } { (case.id) } }
+                        th scope="row" { a href={ "#" (case.anchor) } { (named(&case.id)) } }
                         (cells(book, case))
                     }
                 }
