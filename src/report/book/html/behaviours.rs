@@ -176,10 +176,10 @@ fn stretches(book: &Book, step: &StepRow) -> Markup {
                 span class={ @if single { "same" } @else { "v" (distinct.unwrap_or(0).min(3)) } } {
                     (stretch.did)
                 }
-                " " span.kernels { (book.kernels_told(&stretch.kernels)) }
+                " " span.kernels { (book.on(&stretch.kernels)) }
                 @if let Some(before) = number.checked_sub(1).and_then(|n| stretches[n].kernels.last()) {
-                    " " span.since {
-                        "changed between " (book.kernel(*before)) " and "
+                    span.since {
+                        ", changed between " (book.kernel(*before)) " and "
                         (book.kernel(stretch.kernels[0]))
                     }
                 }

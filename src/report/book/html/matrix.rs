@@ -49,7 +49,8 @@ pub(super) fn changes(book: &Book) -> Markup {
                                         }
                                         td { code { (step.step) } }
                                         @for (column, outcomes) in step.outcomes.iter().enumerate() {
-                                            td class={ "v" (column) } {
+                                            @let on = if column == 0 { from } else { to };
+                                            td class={ "v" (column) } data-on={ "on " (on) } {
                                                 @if let Some(one) = outcomes { (one) }
                                             }
                                         }
