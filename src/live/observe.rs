@@ -276,7 +276,8 @@ impl<'s> Observer<'s> {
 
     /// Whether an actor wrote more than there is room for.
     pub fn overflowed(&self) -> Option<&str> {
-        let full = self.shared.actors.iter().position(super::shared::ActorArea::overflowed)?;
+        let full = |index: &usize| self.shared.actors[*index].overflowed();
+        let full = (0..self.schedule.actors.len()).find(full)?;
         Some(&self.schedule.actors[full].name)
     }
 

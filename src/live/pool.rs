@@ -184,12 +184,12 @@ impl Runner<'_> {
                 result
             }
             // After anything but a clear end its state is not trusted.
-            Ok(result) => match (result, self.pool.bury(worker).left) {
-                (RunResult::Fault(why), Some(left)) if why != left => {
+            Ok(result) => match (self.pool.bury(worker).left, result) {
+                (None, result) => result,
+                (Some(left), RunResult::Fault(why)) if why != left => {
                     RunResult::Fault(format!("{why}; {left}"))
                 }
-                (result, None) | (result @ RunResult::Fault(_), _) => result,
-                (_, Some(left)) => RunResult::Fault(left),
+                (Some(left), _) => RunResult::Fault(left),
             },
             Err(silence) => silence.told(self.pool.bury(worker)),
         })

@@ -18,7 +18,7 @@ use super::actor::{
 use super::shared::Mapping;
 use super::{Trouble, hold};
 use crate::abi;
-use crate::scenario::arena::{ARENA, ARENA_END, MOST_ACTORS, READONLY, UNMAPPED, desk, held};
+use crate::scenario::arena::{ARENA, ARENA_END, READONLY, UNMAPPED, desk, held};
 use crate::scenario::{ActorId, Namespace, Origin, Participant, Policy, Schedule};
 
 /// The worker's side of a stage that is set.
@@ -113,7 +113,7 @@ pub(super) fn map_arena(schedule: &Schedule) -> Result<(), Trouble> {
     }
     map(ARENA, READONLY - ARENA, read_write)?;
     map(READONLY, 0x1000, ProtFlags::PROT_READ)?;
-    for index in 0..MOST_ACTORS {
+    for index in 0..schedule.actors.len() {
         map(desk(index), 0x1000, read_write)?;
     }
     let stacks = held(crate::scenario::arena::MOST_HELD);

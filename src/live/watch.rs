@@ -116,7 +116,11 @@ impl Watched {
             Err(_) => return Look::MOVING,
         };
         let letter = field(status, "State:").and_then(|text| text.chars().next()).unwrap_or('X');
-        let number = |name| field(status, name).and_then(|text| text.parse::<u64>().ok());
+        // They are the last lines.
+        let number = |name| {
+            let line = status.lines().rev().find_map(|line| line.strip_prefix(name));
+            line.and_then(|text| text.trim().parse::<u64>().ok())
+        };
         let counts = (number("voluntary_ctxt_switches:"), number("nonvoluntary_ctxt_switches:"));
         let phase = area.phase.load(Ordering::Acquire);
         let pending =

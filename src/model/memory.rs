@@ -4,9 +4,7 @@
 use super::step::error;
 use super::world::{Extra, FileKind, TaskId, Todo, World};
 use crate::scenario::SlotId;
-use crate::scenario::arena::{
-    ARENA, ARENA_DATA, ARENA_END, MOST_ACTORS, MOST_HELD, READONLY, desk, held,
-};
+use crate::scenario::arena::{ARENA, ARENA_DATA, ARENA_END, MOST_HELD, READONLY, desk, held};
 use crate::trace::Outcome;
 
 const PAGE: u64 = 0x1000;
@@ -53,7 +51,7 @@ impl World<'_> {
     fn mapped(&self, task: TaskId, address: u64) -> Option<bool> {
         let page = address & !(PAGE - 1);
         let process = self.process_ref(task);
-        let desks = (0..MOST_ACTORS).any(|actor| page == desk(actor));
+        let desks = (0..self.tasks.len()).any(|actor| page == desk(actor));
         let held = (0..MOST_HELD).find(|index| page == held(*index));
         match address {
             _ if (ARENA..ARENA + ARENA_DATA).contains(&address) => Some(true),

@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::str::FromStr;
 
-use super::cases::{self, Expansion, MOST_CASES, WINDOW, combinations, window_of};
+use toml::Spanned;
+
+use super::cases::{self, Expansion, MOST_CASES, WINDOW, combinations};
 use super::diagnostic::{Diagnostic, Mistakes, Span, floor_boundary};
-use super::raw::{Many, RawActor, RawBuffer, RawEntry, RawFile, RawFilter, RawOrders, RawRule};
-use super::step::{parse_line, parse_value};
+use super::raw::{RawActor, RawBuffer, RawEntry, RawFile, RawOrders};
+use super::reader::parse_value;
+use super::script::Windows;
 use super::{
-    Actor, Buffer, Filter, FilterBody, Namespace, Need, Placed, Policy, Role, Scenario, StackEntry,
-    Step, Transfer, Value,
+    Actor, Buffer, Namespace, Need, Placed, Policy, Role, Scenario, StackEntry, Transfer, Value,
 };
 use super::{shape, stray};
-use crate::filter::{Action, Rule, Rules, SyntaxError};
-use toml::Spanned;
 
 /// A scenario file larger than this is refused, in bytes.
 pub const LARGEST_FILE: usize = 1 << 20;
@@ -88,15 +87,9 @@ pub fn parse(id: &str, path: &str, source: &str) -> Result<Vec<Scenario>, Mistak
     Ok(scenarios)
 }
 
-/// The windows that a script's lines can be for, and the one that is chosen.
-struct Windows<'w> {
-    known: &'w [String],
-    chosen: Option<&'w str>,
-}
-
 /// Collects mistakes while it makes a scenario of what TOML gave.
-struct Builder {
-    found: Vec<Diagnostic>,
+pub(super) struct Builder {
+    pub found: Vec<Diagnostic>,
 }
 
 impl Builder {
@@ -176,7 +169,12 @@ impl Builder {
         found
     }
 
-    fn mistake(&mut self, span: Range<usize>, message: String, expected: impl Into<String>) {
+    pub(super) fn mistake(
+        &mut self,
+        span: Range<usize>,
+        message: String,
+        expected: impl Into<String>,
+    ) {
         self.found.push(Diagnostic::new(span, message, expected));
     }
 
@@ -286,7 +284,7 @@ impl Builder {
     }
 
     /// A name that steps can use: a word, and none that means something.
-    fn name(&mut self, name: &Spanned<String>) -> String {
+    pub(super) fn name(&mut self, name: &Spanned<String>) -> String {
         let text = name.get_ref();
         let word = text.starts_with(|c: char| c.is_ascii_alphabetic())
             && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -304,7 +302,7 @@ impl Builder {
         }
     }
 
-    fn value(&mut self, text: &Spanned<String>) -> Option<Value> {
+    pub(super) fn value(&mut self, text: &Spanned<String>) -> Option<Value> {
         match parse_value(text.get_ref(), text.span().start + 1) {
             Ok(value) => Some(value),
             Err(found) => {
@@ -313,171 +311,6 @@ impl Builder {
             }
         }
     }
-
-    fn filter(&mut self, raw: &RawFilter, place: Range<usize>) -> Filter {
-        let single = !raw.on.0.is_empty() || raw.action.is_some() || !raw.when.0.is_empty();
-        let bodies = usize::from(raw.asm.is_some())
-            + usize::from(!raw.rules.is_empty())
-            + usize::from(single);
-        // A filter that treats all calls alike has a default and no rule.
-        let same_for_all = bodies == 0 && raw.default.is_some();
-        if bodies != 1 && !same_for_all {
-            let message = format!("a filter has one program, not {bodies}");
-            self.mistake(place.clone(), message, "either on/when/do, or rules, or asm");
-        }
-        let body = match &raw.asm {
-            Some(text) => {
-                if let Err(error) = crate::bpf::assemble(text.get_ref()) {
-                    // Escapes in the string would shift places: tell them
-                    // within the string only where there are none.
-                    let at = text.span();
-                    let quotes = if at.len() >= text.get_ref().len() + 6 { 3 } else { 1 };
-                    let from = at.start + quotes;
-                    let place = from + error.span.start..from + error.span.end;
-                    self.mistake(place, error.message, error.expected.unwrap_or_default());
-                }
-                FilterBody::Assembly(text.get_ref().clone())
-            }
-            None => {
-                let mut rules: Vec<Rule> =
-                    raw.rules.iter().filter_map(|rule| self.rule(rule)).collect();
-                if single {
-                    let row = RawRule {
-                        on: raw.on.clone(),
-                        when: raw.when.clone(),
-                        arch: raw.arch.clone(),
-                        action: raw.action.clone(),
-                    };
-                    rules.extend(self.rule(&Spanned::new(place.clone(), row)));
-                }
-                let default = raw
-                    .default
-                    .as_ref()
-                    .and_then(|action| self.parsed::<Action>(action))
-                    .unwrap_or(Action::Allow);
-                FilterBody::Rules(Rules { rules, default })
-            }
-        };
-        Filter {
-            body,
-            flags: raw.flags.as_ref().and_then(|flags| self.value(flags)),
-            listener: raw.listener.as_ref().map(|name| self.name(name)),
-            via_prctl: match raw.via.as_ref().map(|via| (via.get_ref().as_str(), via.span())) {
-                None | Some(("seccomp", _)) => false,
-                Some(("prctl", _)) => true,
-                Some((other, span)) => {
-                    let message = format!("unknown way {other:?} to install a filter");
-                    self.mistake(span, message, "seccomp or prctl");
-                    false
-                }
-            },
-            span: Span(place),
-        }
-    }
-
-    fn rule(&mut self, raw: &Spanned<RawRule>) -> Option<Rule> {
-        let span = raw.span();
-        let raw = raw.get_ref();
-        let Some(action) = &raw.action else {
-            self.mistake(span, "a rule says what to `do`".to_owned(), "do = \"ACTION\"");
-            return None;
-        };
-        Some(Rule {
-            on: self.all_parsed(&raw.on),
-            arch: match &raw.arch {
-                Some(arch) => self.parsed(arch)?,
-                None => Default::default(),
-            },
-            when: self.all_parsed(&raw.when),
-            action: self.parsed(action)?,
-        })
-    }
-
-    fn all_parsed<T: FromStr<Err = SyntaxError>>(&mut self, texts: &Many) -> Vec<T> {
-        texts.0.iter().filter_map(|text| self.parsed(text)).collect()
-    }
-
-    fn parsed<T: FromStr<Err = SyntaxError>>(&mut self, text: &Spanned<String>) -> Option<T> {
-        match text.get_ref().parse() {
-            Ok(value) => Some(value),
-            Err(error) => {
-                // Within the quotes, and to the closing one at most.
-                let (start, end) = (text.span().start + 1, text.span().end);
-                let place = start + error.span.start..(start + error.span.end).min(end);
-                self.mistake(place, error.message, error.expected.unwrap_or_default());
-                None
-            }
-        }
-    }
-
-    fn steps(
-        &mut self,
-        text: &Spanned<String>,
-        source: &str,
-        actors: &[&str],
-        windows: &Windows<'_>,
-    ) -> Vec<Step> {
-        let mut labels: Vec<String> = Vec::new();
-        let mut steps = Vec::new();
-        for (line, base) in script_lines(text, source) {
-            let (line, base) = match window_of(line) {
-                None => (line, base),
-                Some((name, _)) if !windows.known.iter().any(|known| known == name) => {
-                    let known = match windows.known {
-                        [] => format!("a parameter `{WINDOW}` in [each], with {name:?} in it"),
-                        known => format!("one of {}", known.join(", ")),
-                    };
-                    let message = format!("{name:?} is not a window of this file");
-                    self.mistake(base..base + line.len(), message, known);
-                    continue;
-                }
-                Some((name, _)) if windows.chosen != Some(name) => continue,
-                Some((_, before)) => (&line[before..], base + before),
-            };
-            match parse_line(line, base, actors) {
-                Ok(None) => {}
-                Ok(Some(step)) => {
-                    for operation in &step.operations {
-                        let Some(label) = &operation.label else { continue };
-                        if labels.contains(label) {
-                            let message = format!("two steps are labelled {label:?}");
-                            self.mistake(step.span.0.clone(), message, "another label");
-                        }
-                        labels.push(label.clone());
-                    }
-                    steps.push(step);
-                }
-                Err(found) => self.found.push(found),
-            }
-        }
-        steps
-    }
-}
-
-/// The lines of the script with their places in the file. Where the string
-/// has escapes its lines are found by their number, so that a message still
-/// names the right line.
-fn script_lines<'a>(text: &'a Spanned<String>, source: &str) -> Vec<(&'a str, usize)> {
-    let outer = text.span();
-    let written = &source[outer.clone()];
-    let script = text.get_ref();
-    let exact = written.find(script.as_str()).filter(|_| !script.is_empty());
-    let mut lines = Vec::new();
-    let mut at = 0;
-    for (number, line) in script.split('\n').enumerate() {
-        let base = match exact {
-            Some(offset) => outer.start + offset + at,
-            None => {
-                let skipped = usize::from(written[3.min(written.len())..].starts_with('\n'));
-                let before: usize =
-                    written.split_inclusive('\n').take(number + skipped).map(str::len).sum();
-                (outer.start + before).min(source.len())
-            }
-        };
-        lines.push((line, base));
-        at += line.len() + 1;
-    }
-    lines
 }
 
 fn in_order<T, R>(
