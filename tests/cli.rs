@@ -110,6 +110,23 @@ fn runs_that_differ_are_a_finding() {
     assert!(text(&once.stdout).contains("1 conforming"), "the model allows anything there");
 }
 
+/// Whichever of two that wait gets the notification: the model knows both ways.
+#[test]
+fn runs_that_differ_as_the_model_says_are_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tables = r#"
+[target.T]
+filters = [{ on = "mkdir", do = "USER_NOTIF", listener = "L" }]
+
+[supervisor.S]
+
+[supervisor.R]"#;
+    let steps = "S: recv L\nR: recv L\nT: mkdir(\"d\", 0)\nkill T";
+    let path = written(folder.path(), "either.toml", tables, steps);
+    let output = lab(&["run", "--repeat", "50", path.to_str().expect("it is text")]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+}
+
 #[rstest]
 #[case::unknown_scenario(&["run", "no-such-thing"], "is neither a scenario nor a file")]
 #[case::unknown_theme(&["run", "--theme", "no-such-theme"], "there is no theme")]

@@ -14,7 +14,8 @@ use super::{End, Failure};
 use crate::explore::{Finding, Judgement, Plan, Ran, Statistics, investigate};
 use crate::live::{Pool, PoolError};
 use crate::profile::{Profile, Release};
-use crate::suite::Kernel;
+use crate::scenario::VERBS;
+use crate::suite::{Kernel, Undecided, probe};
 
 const HELP: &str = "\
 Examples:
@@ -95,16 +96,20 @@ pub(super) fn explore(arguments: &ExploreArguments, output: &mut Output) -> Resu
     let release = arguments.profile.or(kernel.upstream()).ok_or_else(|| {
         Failure::User(format!("which release is {}? --profile RELEASE tells", kernel.release))
     })?;
+    let pool = Pool::new(jobs, None)?;
+    let profile = match arguments.profile {
+        Some(release) => Profile::of(release),
+        None => probed_profile(release, &pool, output)?,
+    };
     let plan = Plan {
         seed: arguments.seed.unwrap_or_else(|| fastrand::u64(0..1_000_000)),
         first: arguments.first,
         cases: arguments.cases,
         time: arguments.seconds.map(Duration::from_secs),
         most_found: arguments.most_found,
-        profile: Profile::of(release),
+        profile,
         root: nix::unistd::getuid().is_root(),
     };
-    let pool = Pool::new(jobs, None)?;
     let bar = progress_bar(&plan);
     let report = plan.explore(&pool, |statistics| {
         let done = if plan.cases.is_some() { statistics.cases } else { statistics.time.as_secs() };
@@ -123,6 +128,28 @@ pub(super) fn explore(arguments: &ExploreArguments, output: &mut Output) -> Resu
         0 => Ok(End::Known),
         troubled => Err(Failure::Harness(format!("{troubled} scenarios came to no result"))),
     }
+}
+
+/// The facts of the running kernel: those of its release, and those that it has
+/// besides. One that it has lost stays, as what comes of that is a finding.
+fn probed_profile(release: Release, pool: &Pool, output: &mut Output) -> Result<Profile, Failure> {
+    let mut profile = Profile::of(release);
+    for one in probe(pool)? {
+        match one.holds {
+            Ok(true) => profile.set(one.fact, true),
+            Ok(false) if profile.holds(one.fact.id) == Some(true) => {
+                output.note(&format!(
+                    "{} does not hold here, unlike in Linux {release}",
+                    one.fact.id
+                ));
+            }
+            Err(Undecided::Trouble(why)) => {
+                return Err(Failure::Harness(format!("{}: {why}", one.fact.id)));
+            }
+            Ok(false) | Err(_) => {}
+        }
+    }
+    Ok(profile)
 }
 
 /// A bar on a terminal, and nothing elsewhere.
@@ -251,6 +278,16 @@ fn summary(plan: &Plan, kernel: &Kernel, statistics: &Statistics, verbose: bool)
         for (state, count) in operations(|reached| reached.state.to_owned()) {
             let _ = writeln!(text, "{count:8}  {state}");
         }
+    }
+    let operations = operations(|reached| reached.operation.clone());
+    let never: Vec<&str> = VERBS
+        .iter()
+        .map(|signature| signature.word)
+        .filter(|word| !operations.contains_key(*word))
+        .collect();
+    if !never.is_empty() {
+        let (head, reset) = (style::HEAD, anstyle::Reset);
+        let _ = writeln!(text, "{head}never done{reset}: {}", never.join(", "));
     }
     let share = |part: u64, of: u64| 100.0 * part as f64 / of.max(1) as f64;
     let Statistics { cases, steps, not_run, time, judging, .. } = *statistics;

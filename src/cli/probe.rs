@@ -41,6 +41,10 @@ struct FactReport {
     fact: &'static str,
     /// What holds, in a sentence.
     summary: &'static str,
+    /// The commit that made it so.
+    commit: &'static str,
+    /// Where else it is documented, or how it was found.
+    source: &'static str,
     /// Whether it holds; `null` where it was not decided.
     holds: Option<bool>,
     /// Why it was not.
@@ -61,6 +65,8 @@ pub(super) fn run(arguments: &ProbeArguments, output: &mut Output) -> Result<End
         let facts = found.iter().map(|one| FactReport {
             fact: one.fact.id,
             summary: one.fact.summary,
+            commit: one.fact.commit,
+            source: one.fact.source,
             holds: one.holds.as_ref().ok().copied(),
             undecided: one.holds.as_ref().err().map(ToString::to_string),
         });

@@ -210,7 +210,12 @@ pub(super) fn tell(
     if troubled > 0 {
         return Err(Failure::Harness(format!("{troubled} scenarios came to no result")));
     }
-    let finding = result.cases.iter().any(|case| case.verdict.is_finding())
+    if let Some(first) = result.undecided.first() {
+        let more = result.undecided.len();
+        return Err(Failure::Harness(format!("{more} facts came to no result, such as {first}")));
+    }
+    let finding = result.lost().next().is_some()
+        || result.cases.iter().any(|case| case.verdict.is_finding())
         || result.claims.iter().any(|(_, _, standing)| standing.is_finding());
     Ok(if finding { End::Finding } else { End::Known })
 }

@@ -10,6 +10,7 @@
 
 mod data;
 mod program;
+mod rare;
 mod reduce;
 mod request;
 mod scenario;

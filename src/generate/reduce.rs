@@ -76,6 +76,9 @@ pub fn smaller(scenario: &Scenario) -> Vec<Scenario> {
                 consider(&|one| one.steps[at].operations[index] = operation.clone());
             });
         }
+        if step.together {
+            consider(&|one| one.steps[at].together = false);
+        }
         if step.operations.len() > 1 {
             consider(&|one| {
                 let rest = one.steps[at].operations.split_off(1);
@@ -85,6 +88,8 @@ pub fn smaller(scenario: &Scenario) -> Vec<Scenario> {
             });
         }
     }
+    consider(&|one| one.needs.clear());
+    consider(&|one| one.held.clear());
     for index in 0..scenario.filters.len() {
         consider(&|one| drop(one.filters.remove(index)));
     }

@@ -7,10 +7,10 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 
 use super::program::condition;
 use super::script::{Doing, Known, Player, Script};
-use super::{Addfd, Choose, Response, repair};
+use super::{Addfd, Choose, Response, rare, repair};
 use crate::filter::{Action, Arch, Rule, Rules, Syscall};
 use crate::scenario::{
-    Actor, Filter, FilterBody, Radix, Role, Scenario, Span, StackEntry, Transfer, Value,
+    Actor, Filter, FilterBody, Need, Radix, Role, Scenario, Span, StackEntry, Transfer, Value,
 };
 
 /// Calls that filters are about, with arguments, the likeliest first.
@@ -187,6 +187,9 @@ fn rules(u: &mut Unstructured<'_>, listener: Option<&str>) -> Filter {
         let action =
             if listener.is_some() && u.once_in(2) { Action::UserNotif } else { u.one(ACTIONS) };
         rules.push(rule(call, when, action));
+        if u.once_in(8) {
+            rules.push(Rule { arch: Arch::I386, ..rule(call, Vec::new(), action) });
+        }
     }
     let mut flags = None;
     if listener.is_some() {
@@ -253,6 +256,9 @@ fn next(u: &mut Unstructured<'_>, script: &mut Script) -> Result<()> {
     let open = script.known.iter().filter(|known| !known.answered).count() as u32;
     let pending = script.pending.len() as u32;
     let some = |names: &Vec<&str>, weight: u32| if names.is_empty() { 0 } else { weight };
+    // A signal that comes while the kernel's own access waits for a page makes it
+    // try again for ever.
+    let calm = u32::from(script.scenario.held.is_empty());
     let kind = u.weighted(&[
         (some(&targets, 14), Kind::Call),
         (some(&holders, 2 + 16 * pending.min(2)), Kind::Recv),
@@ -261,8 +267,8 @@ fn next(u: &mut Unstructured<'_>, script: &mut Script) -> Result<()> {
         (some(&holders, 1 + 2 * open.min(2)), Kind::IdValid),
         (some(&holders, 3), Kind::Poll),
         (some(&holders, 1), Kind::Listener),
-        (some(&waiting, 10), Kind::Signal),
-        (some(&waiting, 3), Kind::Stop),
+        (some(&waiting, calm * 10), Kind::Signal),
+        (some(&waiting, calm * 3), Kind::Stop),
         (some(&stopped, 8), Kind::Continue),
         (some(&waiting, 1), Kind::Kill),
         (2, Kind::Look),
@@ -272,13 +278,18 @@ fn next(u: &mut Unstructured<'_>, script: &mut Script) -> Result<()> {
         (some(&targets, 1), Kind::Exec),
         (some(&idle.iter().copied().filter(|name| *name == "P").collect(), 14), Kind::Trace),
         (1, Kind::Reap),
+        (some(&holders, 4), Kind::Rare),
+        (u32::from(script.frozen.is_some()) * 8 + 1, Kind::Freeze),
     ]);
     let goes_on = u.once_in(5);
     if !goes_on {
         script.end_line();
+        script.together = u.once_in(10);
     }
     match kind {
         Kind::Call => call(u, script, &targets),
+        Kind::Rare => rare::act(u, script, &holders),
+        Kind::Freeze => rare::freeze(u, script),
         Kind::Recv => recv(u, script, &holders),
         Kind::Send => {
             let response: Response = u.arbitrary()?;
@@ -384,12 +395,22 @@ enum Kind {
     Exec,
     Trace,
     Reap,
+    Rare,
+    Freeze,
 }
 
 fn call(u: &mut Unstructured<'_>, script: &mut Script, targets: &[&'static str]) {
     let by = u.one(targets);
     let (name, text) = if u.once_in(3) { u.one(CALLS) } else { CALLS[0] };
-    script.act(Some(by), text);
+    // Another way into the kernel is mostly another call to a filter.
+    let entry = u.weighted(&[(20, ""), (2, "int80 "), (1, "x32 ")]);
+    if entry == "int80 " {
+        script.needs(Need::Ia32);
+    }
+    script.act(Some(by), format!("{entry}{text}"));
+    if !entry.is_empty() {
+        return;
+    }
     match (name, script.player(by).notifies) {
         ("mkdir", Some(listener)) => {
             script.player(by).doing = Doing::Notified;
@@ -414,7 +435,11 @@ fn recv(u: &mut Unstructured<'_>, script: &mut Script, holders: &[&'static str])
         return;
     };
     let (target, listener) = script.pending.remove(at);
-    let place = u.weighted(&[(20, ""), (1, " at=null"), (1, " dirty=3"), (1, " at=edge")]);
+    let places = [(20, ""), (1, " at=null"), (1, " dirty=3"), (1, " at=edge"), (1, " at=readonly")];
+    let place = match u.once_in(24) {
+        true if ["S", "R"].contains(&by) => rare::held(script),
+        _ => u.weighted(&places),
+    };
     let name = script.name('n');
     script.act(Some(by), format!("recv {listener}{place} as {name}"));
     script.known.push(Known { name, listener, target, answered: false });
@@ -479,7 +504,7 @@ fn signal(u: &mut Unstructured<'_>, script: &mut Script, waiting: &[&'static str
 
 fn filters(u: &mut Unstructured<'_>, script: &mut Script, targets: &[&'static str]) {
     let by = u.one(targets);
-    match u.weighted(&[(4, 0), (3, 1), (2, 2), (1, 3), (1, 4)]) {
+    match u.weighted(&[(4, 0), (3, 1), (2, 2), (1, 3), (1, 4), (1, 5)]) {
         0 => script.act(Some(by), "install F"),
         1 => {
             let flags = u.one(&["TSYNC", "TSYNC|TSYNC_ESRCH", "LOG", "WAIT_KILLABLE_RECV", "64"]);
@@ -495,6 +520,7 @@ fn filters(u: &mut Unstructured<'_>, script: &mut Script, targets: &[&'static st
             }
         }
         3 => script.act(Some(by), "install F via=prctl"),
+        4 => script.act(Some(by), "no_new_privs"),
         _ => script.act(Some(by), "strict"),
     }
 }
@@ -516,6 +542,8 @@ fn trace(u: &mut Unstructured<'_>, script: &mut Script) {
         "set_register T arg1 0o40".to_owned(),
         "set_options T PTRACE_O_TRACESECCOMP".to_owned(),
         "attach T".to_owned(),
+        "get_filter T 0".to_owned(),
+        "get_filter T 1".to_owned(),
     ]);
     script.act(Some("P"), act);
 }

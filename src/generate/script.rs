@@ -2,7 +2,7 @@
 //! enough to make most steps worth taking, and nothing that is relied on.
 
 use super::Id;
-use crate::scenario::{Scenario, Span, parse_step};
+use crate::scenario::{Need, Scenario, Span, parse_step};
 
 /// What an actor is expected to be doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +54,32 @@ pub(super) struct Script {
     bound: usize,
     /// The line that is being written: who acts, and what.
     line: Option<(Option<&'static str>, Vec<String>)>,
+    /// Whether the next line begins together with the one before it.
+    pub together: bool,
+    /// Epoll instances: who has one, and its name.
+    pub epolls: Vec<(&'static str, String)>,
+    /// Opened memories: who has one, its name, and the notification's.
+    pub memories: Vec<(&'static str, String, String)>,
+    /// Listeners that were sent and not taken.
+    pub passed: Vec<&'static str>,
+    pub frozen: Option<&'static str>,
 }
 
 impl Script {
     pub fn new(scenario: Scenario, players: Vec<Player>) -> Self {
-        Script { scenario, players, pending: Vec::new(), known: Vec::new(), bound: 0, line: None }
+        Script {
+            scenario,
+            players,
+            pending: Vec::new(),
+            known: Vec::new(),
+            bound: 0,
+            line: None,
+            together: false,
+            epolls: Vec::new(),
+            memories: Vec::new(),
+            passed: Vec::new(),
+            frozen: None,
+        }
     }
 
     /// Has an actor do something, or the director.
@@ -75,7 +96,9 @@ impl Script {
     /// The line is complete.
     pub fn end_line(&mut self) {
         let Some((by, acts)) = self.line.take() else { return };
-        let prefix = by.map(|by| format!("{by}: ")).unwrap_or_default();
+        let together = std::mem::take(&mut self.together) && self.races_with_last(by, &acts);
+        let race = if together { "| " } else { "" };
+        let prefix = race.to_owned() + &by.map(|by| format!("{by}: ")).unwrap_or_default();
         let line = prefix + &acts.join("; ");
         let actors: Vec<&str> =
             self.scenario.actors.iter().map(|actor| actor.name.as_str()).collect();
@@ -83,6 +106,24 @@ impl Script {
         let mut step = step.unwrap_or_else(|found| panic!("{line}: {}", found.message));
         step.span = Span::default();
         self.scenario.steps.push(step);
+    }
+
+    /// Whether a line can begin together with the last one: it is somebody else's,
+    /// and the director only sends signals.
+    fn races_with_last(&self, by: Option<&'static str>, acts: &[String]) -> bool {
+        const SIGNALS: [&str; 4] = ["signal ", "kill ", "stop ", "cont "];
+        let signals = acts.iter().all(|act| SIGNALS.iter().any(|verb| act.starts_with(verb)));
+        let last = self.scenario.steps.last();
+        last.is_some_and(|last| !last.together && last.actor.is_some())
+            && last.is_some_and(|last| last.actor.as_deref() != by)
+            && (by.is_some() || signals)
+    }
+
+    /// Says that the scenario cannot be run without something.
+    pub fn needs(&mut self, need: Need) {
+        if !self.scenario.needs.contains(&need) {
+            self.scenario.needs.push(need);
+        }
     }
 
     pub fn name(&mut self, first: char) -> String {

@@ -56,6 +56,15 @@ pub(super) fn freeze(pid: i32, frozen: bool) -> io::Result<()> {
     Err(io::ErrorKind::TimedOut.into())
 }
 
+/// Whether a process is one of those that are frozen and thawed together: what it
+/// has forked since is, too.
+pub(super) fn holds(pid: i32) -> bool {
+    let members =
+        group(std::process::id()).map(|group| fs::read_to_string(group.join("cgroup.procs")));
+    members
+        .is_some_and(|text| text.is_ok_and(|text| text.lines().any(|line| line == pid.to_string())))
+}
+
 /// Thaws what a worker froze, so that it can be killed.
 pub(super) fn thaw(worker: u32) {
     if let Some(group) = group(worker).filter(|group| group.exists()) {

@@ -175,7 +175,7 @@ impl World<'_> {
         let value = |arg: Arg| self.value(task, arg);
         let result = match op {
             Op::Install { program, flags, prctl, .. } => {
-                let flags = if prctl { 0 } else { value(flags) };
+                let flags = if prctl { 0 } else { value(flags) & 0xffff_ffff };
                 self.install_at(task, flags, program)
             }
             Op::Strict { .. } => self.enter_strict(task),
@@ -204,7 +204,13 @@ impl World<'_> {
             }
             Op::EpollAdd { epoll, fd, events } => {
                 let (epoll, fd, events) = (value(epoll), value(fd), value(events));
-                self.epoll_add(task, epoll as i32, fd as i32, events as u32)
+                match self.epoll_add(task, epoll as i32, fd as i32, events as u32) {
+                    Some(result) => result,
+                    None => {
+                        self.leave_off("whether a file can be polled is not known");
+                        return self.unknown_result(task);
+                    }
+                }
             }
             Op::OpenMem { id } => return self.open_mem(task, id),
             Op::ReadMem { fd, address, len } => {
@@ -225,6 +231,10 @@ impl World<'_> {
                 self.tasks[task].call.holds = self.file(task, fd);
                 return match (self.file(task, fd), self.listener(task, fd)) {
                     (Some(_), Some(filter)) => self.listen(task, filter, op),
+                    // Files have requests of their own.
+                    (Some(file), None) if self.files[file].kind != FileKind::Null => {
+                        self.unknown_result(task);
+                    }
                     (Some(_), None) => self.ready(task, Todo::Leave(Some(error(libc::ENOTTY)))),
                     (None, _) => self.ready(task, Todo::Leave(Some(error(libc::EBADF)))),
                 };
@@ -396,17 +406,29 @@ impl World<'_> {
         number
     }
 
-    fn epoll_add(&mut self, task: TaskId, epoll: i32, fd: i32, events: u32) -> i64 {
+    /// EPOLL_CTL_ADD (`do_epoll_ctl`); `None` where the model does not know.
+    fn epoll_add(&mut self, task: TaskId, epoll: i32, fd: i32, events: u32) -> Option<i64> {
         let (Some(epoll), Some(file)) = (self.file(task, epoll), self.file(task, fd)) else {
-            return error(libc::EBADF);
+            return Some(error(libc::EBADF));
         };
-        let FileKind::Epoll(interest) = &mut self.files[epoll].kind else {
-            return error(libc::EINVAL);
-        };
-        if interest.iter().any(|(known, _, _)| *known == file) {
-            return error(libc::EEXIST);
+        match self.files[file].kind {
+            // Neither has a poll function.
+            FileKind::Null | FileKind::Memory(..) => return Some(error(libc::EPERM)),
+            FileKind::Path => return Some(error(libc::EBADF)),
+            FileKind::Other => return None,
+            FileKind::Epoll(_) if file != epoll => return None,
+            FileKind::Epoll(_) | FileKind::Listener(_) | FileKind::Pid(_) => {}
         }
-        interest.push((file, 0, events));
-        0
+        let FileKind::Epoll(interest) = &mut self.files[epoll].kind else {
+            return Some(error(libc::EINVAL));
+        };
+        if file == epoll {
+            return Some(error(libc::EINVAL));
+        }
+        if interest.iter().any(|(known, at, _)| *known == file && *at == fd) {
+            return Some(error(libc::EEXIST));
+        }
+        interest.push((file, fd, events));
+        Some(0)
     }
 }

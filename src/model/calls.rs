@@ -14,6 +14,87 @@ use crate::scenario::arena::held;
 
 const PAGE: u64 = 0x1000;
 
+/// Calls that come back at once and change nothing that the model follows: what
+/// they return is not known, and what their arguments point to may be written.
+const HARMLESS: &[i64] = &[
+    libc::SYS_access,
+    libc::SYS_capget,
+    libc::SYS_chmod,
+    libc::SYS_clock_getres,
+    libc::SYS_clock_gettime,
+    libc::SYS_faccessat,
+    libc::SYS_fchmod,
+    libc::SYS_fstat,
+    libc::SYS_fsync,
+    libc::SYS_getcpu,
+    libc::SYS_getcwd,
+    libc::SYS_getegid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
+    libc::SYS_getgroups,
+    libc::SYS_getitimer,
+    libc::SYS_getpgid,
+    libc::SYS_getpgrp,
+    libc::SYS_getpriority,
+    libc::SYS_getrandom,
+    libc::SYS_getresgid,
+    libc::SYS_getresuid,
+    libc::SYS_getrlimit,
+    libc::SYS_getrusage,
+    libc::SYS_getsid,
+    libc::SYS_gettimeofday,
+    libc::SYS_getuid,
+    libc::SYS_lseek,
+    libc::SYS_lstat,
+    libc::SYS_newfstatat,
+    libc::SYS_pread64,
+    libc::SYS_pwrite64,
+    libc::SYS_readlink,
+    libc::SYS_readlinkat,
+    libc::SYS_rt_sigpending,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_sched_getparam,
+    libc::SYS_sched_getscheduler,
+    libc::SYS_sched_yield,
+    libc::SYS_set_tid_address,
+    libc::SYS_stat,
+    libc::SYS_statx,
+    libc::SYS_sysinfo,
+    libc::SYS_time,
+    libc::SYS_times,
+    libc::SYS_umask,
+    libc::SYS_uname,
+];
+
+/// Calls that may wait, and else are as those.
+const WAITING: &[i64] = &[
+    libc::SYS_clock_nanosleep,
+    libc::SYS_epoll_pwait,
+    libc::SYS_epoll_wait,
+    libc::SYS_flock,
+    libc::SYS_futex,
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    libc::SYS_pselect6,
+    libc::SYS_select,
+];
+
+/// Calls that may change what lies in the scratch directory, and nothing else.
+const ON_PATHS: &[i64] = &[
+    libc::SYS_link,
+    libc::SYS_linkat,
+    libc::SYS_mkdirat,
+    libc::SYS_mknod,
+    libc::SYS_mknodat,
+    libc::SYS_rename,
+    libc::SYS_renameat,
+    libc::SYS_renameat2,
+    libc::SYS_symlink,
+    libc::SYS_symlinkat,
+    libc::SYS_unlink,
+    libc::SYS_unlinkat,
+];
+
 impl World<'_> {
     /// Executes a call by its number and registers.
     pub fn system_call(&mut self, task: TaskId) {
@@ -42,6 +123,12 @@ impl World<'_> {
             return self.unknown_result(task);
         }
         let [a, b, c, d, ..] = data.args;
+        // Only results of the native table are known to be ids, which are other
+        // numbers in each run.
+        let tells_an_id = [libc::SYS_getpid, libc::SYS_gettid, libc::SYS_getppid];
+        if data.arch == AUDIT_ARCH_I386 && tells_an_id.contains(&i64::from(number)) {
+            return self.unknown_result(task);
+        }
         let result = match i64::from(number) {
             libc::SYS_getpid => {
                 let process = self.tasks[task].process;
@@ -73,7 +160,10 @@ impl World<'_> {
             },
             libc::SYS_openat if a as i32 == libc::AT_FDCWD => match self.openat(task, b, c) {
                 Some(result) => result,
-                None => return self.unknown_result(task),
+                None => {
+                    self.leave_off("whether a file is opened is not known");
+                    return self.unknown_result(task);
+                }
             },
             libc::SYS_close => self.close(task, a as i32),
             libc::SYS_dup => match self.file(task, a as i32) {
@@ -81,10 +171,13 @@ impl World<'_> {
                 None => error(libc::EBADF),
             },
             libc::SYS_dup2 => match self.file(task, a as i32) {
-                Some(_) if a == b => b as i64,
+                Some(_) if a as u32 == b as u32 => i64::from(b as u32),
+                Some(_) if u64::from(b as u32) >= self.process_ref(task).most_descriptors => {
+                    error(libc::EBADF)
+                }
                 Some(file) => {
                     self.replace(task, b as i32, Descriptor { file, close_on_exec: false });
-                    b as i64
+                    i64::from(b as u32)
                 }
                 None => error(libc::EBADF),
             },
@@ -92,6 +185,7 @@ impl World<'_> {
                 Some(result) => result,
                 None => return self.unknown_result(task),
             },
+            libc::SYS_epoll_create1 if a as u32 & !0x8_0000 != 0 => error(libc::EINVAL),
             libc::SYS_epoll_create1 => {
                 self.open(task, FileKind::Epoll(Vec::new()), None, a & 0x8_0000 != 0)
             }
@@ -108,14 +202,13 @@ impl World<'_> {
             libc::SYS_kill => self.kill(task, a as i64, b as i32, true),
             libc::SYS_tkill => self.tkill(task, None, a as i64, b as i32),
             libc::SYS_tgkill => self.tkill(task, Some(a as i64), b as i64, c as i32),
-            libc::SYS_setuid => {
-                if self.tasks[task].root && a != 0 {
-                    (self.tasks[task].root, self.tasks[task].capable) = (false, false);
-                    0
-                } else {
-                    return self.unknown_result(task);
-                }
+            // A change of ids takes capabilities away and makes a process
+            // unreadable (commit_creds).
+            libc::SYS_setuid if self.tasks[task].root && a != 0 => self.lose_root(task),
+            libc::SYS_setresuid if self.tasks[task].root && b as i32 != -1 && b != 0 => {
+                self.lose_root(task)
             }
+            libc::SYS_setuid | libc::SYS_setresuid => return self.unknown_result(task),
             libc::SYS_ioctl if self.file(task, a as i32).is_none() => error(libc::EBADF),
             libc::SYS_ioctl => match self.listener(task, a as i32) {
                 Some(filter) => return self.raw_ioctl(task, filter, b as u32, c),
@@ -171,11 +264,15 @@ impl World<'_> {
             | libc::SYS_munmap => {
                 return self.unknown_with_effects(task, number);
             }
-            libc::SYS_mmap if c != 0 && d & 0x10 != 0 => {
-                self.process(task).mapped.insert((a, a + b));
+            // Anonymous memory that can be read and written, at a place of the
+            // scenario's choice.
+            libc::SYS_mmap if c & 3 == 3 && d & 0x30 == 0x30 => {
+                self.process(task).mapped.insert((a, a.saturating_add(b)));
                 a as i64
             }
-            335 if self.fact("uretprobe-exempt") => {
+            libc::SYS_mmap if d & 0x10 == 0 => return self.unknown_result(task),
+            335 if !self.fact("uretprobe-known") => error(libc::ENOSYS),
+            335 => {
                 // No probe: the process made a mistake.
                 let fault = info(Code::User, None, 0);
                 self.force_signal(task, libc::SIGILL, fault);
@@ -183,8 +280,26 @@ impl World<'_> {
             }
             336 if self.fact("uprobe-outside-is-eproto") => error(libc::EPROTO),
             336 if self.fact("uprobe-exempt") => error(libc::ENXIO),
+            // No call has had this number before.
+            336 => error(libc::ENOSYS),
             _ if number > 1000 => error(libc::ENOSYS),
-            _ => return self.may_block(task),
+            libc::SYS_pwrite64 if self.is_memory(task, a as i32) => {
+                self.leave_off("a call writes into a memory");
+                0
+            }
+            other if HARMLESS.contains(&other) => {
+                self.smudge(task);
+                return self.unknown_result(task);
+            }
+            other if WAITING.contains(&other) => return self.may_block(task),
+            other if ON_PATHS.contains(&other) => {
+                self.paths_unknown = true;
+                return self.unknown_result(task);
+            }
+            _ => {
+                self.leave_off("a call that the model does not know may change anything");
+                return self.unknown_result(task);
+            }
         };
         self.ready(task, Todo::Leave(Some(result)));
     }
@@ -193,8 +308,7 @@ impl World<'_> {
     fn may_block(&mut self, task: TaskId) {
         self.smudge(task);
         self.unknown_result(task);
-        let interrupted = error(libc::EINTR);
-        self.or(|world| world.sleep(task, Wait::Other { interrupted }));
+        self.or(|world| world.sleep(task, Wait::Other { interrupted: None }));
     }
 
     fn unknown_with_effects(&mut self, task: TaskId, number: i32) {
@@ -205,11 +319,23 @@ impl World<'_> {
         self.unknown_result(task);
     }
 
+    fn lose_root(&mut self, task: TaskId) -> i64 {
+        (self.tasks[task].root, self.tasks[task].capable) = (false, false);
+        self.process(task).dumpable = false;
+        0
+    }
+
+    /// Whether a descriptor reads the memory of a process.
+    fn is_memory(&self, task: TaskId, fd: i32) -> bool {
+        let file = self.file(task, fd);
+        file.is_some_and(|file| matches!(self.files[file].kind, FileKind::Memory(..)))
+    }
+
     fn sleep_or_stir(&mut self, task: TaskId, interrupted: i64) {
         if self.disturbed(task) {
             self.interrupt_call(task, interrupted);
         } else {
-            self.sleep(task, Wait::Other { interrupted });
+            self.sleep(task, Wait::Other { interrupted: Some(interrupted) });
         }
     }
 
@@ -253,7 +379,7 @@ impl World<'_> {
 
     /// A name in the scratch directory.
     fn entry(&self, task: TaskId, address: u64) -> Option<Result<Vec<u8>, i64>> {
-        if self.is_smudged(task, address, 1) {
+        if self.is_smudged(task, address, 1) || self.paths_unknown {
             return None;
         }
         let Some(name) = self.read_text(task, address) else {
@@ -324,6 +450,9 @@ impl World<'_> {
             _ => {}
         }
         let creates = flags & libc::O_CREAT as u64 != 0;
+        if flags & (libc::O_EXCL | libc::O_DIRECTORY) as u64 != 0 {
+            return None;
+        }
         Some(match self.entry(task, path)? {
             Err(number) => number,
             Ok(name) => match self.paths.get(&name) {
@@ -357,6 +486,11 @@ impl World<'_> {
                 let file = &mut self.files[descriptor.file];
                 file.flags = file.flags.map(|flags| flags & !changed | argument & changed);
                 0
+            }
+            libc::F_DUPFD | libc::F_DUPFD_CLOEXEC
+                if u64::from(argument as u32) >= self.process_ref(task).most_descriptors =>
+            {
+                error(libc::EINVAL)
             }
             libc::F_DUPFD => self.duplicate(task, descriptor.file, argument as i32, false),
             libc::F_DUPFD_CLOEXEC => self.duplicate(task, descriptor.file, argument as i32, true),
@@ -415,6 +549,10 @@ impl World<'_> {
             (FileKind::Null, false) => self.ready(task, Todo::Leave(Some(0))),
             (FileKind::Listener(_), _) => {
                 self.ready(task, Todo::Leave(Some(error(libc::EINVAL))));
+            }
+            (FileKind::Memory(..), true) => {
+                self.leave_off("a call writes into a memory");
+                self.unknown_result(task);
             }
             _ => self.may_block(task),
         }

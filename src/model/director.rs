@@ -42,6 +42,10 @@ pub(super) fn take_turns<'s>(mut world: World<'s>, turns: &[Turn]) -> Vec<Settle
     }
     let mut not_run = Vec::new();
     let mut acting = Vec::new();
+    // Turns that begin together begin after some delay. Where all who can run may
+    // run next, a task that runs later is all that this can come to; one that
+    // keeps others off its processor does so only from then on.
+    let delayed = turns.len() > 1 && world.tasks.iter().any(|task| task.fifo);
     for turn in turns {
         let Some(ActorId(actor)) = turn.by else {
             world.to_direct.extend(turn.acts.clone());
@@ -54,8 +58,12 @@ pub(super) fn take_turns<'s>(mut world: World<'s>, turns: &[Turn]) -> Vec<Settle
                 seen: Outcome::NotRun(reason.clone()),
             })),
             None => {
-                world.begin_turn(actor, turn.acts.clone());
                 acting.push(actor);
+                if delayed {
+                    world.to_begin.push((actor, turn.acts.clone()));
+                } else {
+                    world.begin_turn(actor, turn.acts.clone());
+                }
             }
         }
     }
@@ -77,7 +85,8 @@ pub(super) fn settle(begin: Vec<World<'_>>) -> Vec<World<'_>> {
         open.append(&mut world.others);
         let runnable = world.runnable();
         let directs = !world.to_direct.is_empty();
-        let still = runnable.is_empty() && !directs;
+        let begins = world.to_begin.len();
+        let still = runnable.is_empty() && !directs && begins == 0;
         if still || world.beyond.is_some() {
             if !settled.contains(&world) {
                 settled.push(world);
@@ -89,13 +98,19 @@ pub(super) fn settle(begin: Vec<World<'_>>) -> Vec<World<'_>> {
             settled.push(world);
             continue;
         }
-        let branches = runnable.len() + usize::from(directs);
+        let branches = runnable.len() + usize::from(directs) + begins;
         if branches > 1 && !known.insert(world.clone()) {
             continue;
         }
         if directs {
             let mut other = world.clone();
             other.direct_next();
+            open.push(other);
+        }
+        for index in 0..begins {
+            let mut other = world.clone();
+            let (actor, acts) = other.to_begin.remove(index);
+            other.begin_turn(actor, acts);
             open.push(other);
         }
         let Some((first, others)) = runnable.split_first() else { continue };
@@ -115,6 +130,7 @@ impl World<'_> {
         let name = &self.setting.0.schedule.actors[actor].name;
         match self.rests[actor] {
             None => Some(format!("{name} was never started")),
+            Some(Rest::Idle) if self.tasks[actor].frozen => Some(format!("{name} is frozen")),
             Some(Rest::Idle) => None,
             Some(Rest::Gone) => Some(format!("{name} has ended")),
             Some(Rest::Stopped | Rest::Traced) => Some(format!("{name} is stopped")),
@@ -248,7 +264,11 @@ impl World<'_> {
             Op::State(ActorId(actor)) => self.state_of(actor),
             Op::Status { of: ActorId(of), field } => self.status_of(of, field),
             Op::Freeze { actor: ActorId(actor), frozen } => {
-                self.freeze(actor, frozen);
+                match self.tasks[self.tasks[actor].process].state {
+                    State::Unborn => return not_run("it was never started"),
+                    State::Gone => return not_run("it has ended"),
+                    _ => self.freeze(actor, frozen),
+                }
                 Outcome::Returned(0)
             }
             Op::LetGo { held, with } => {
@@ -313,15 +333,12 @@ impl World<'_> {
             let why = "it has no status any more".to_owned();
             return Outcome::NotRun(why);
         }
-        if matches!(this.state, State::Gone) {
-            return Outcome::Anything;
-        }
         let value = match field {
-            StatusField::Seccomp if this.filter.is_some() => 2,
+            // SECCOMP_MODE_DEAD, which no header has.
+            StatusField::Seccomp if this.dead && self.fact("killed-task-changes-mode") => 3,
+            StatusField::Seccomp if this.filter.is_some() || this.counted > 0 => 2,
             StatusField::Seccomp => i64::from(this.strict),
-            StatusField::SeccompFilters if self.fact("status-seccomp-filters") => {
-                self.stack(this.filter).count() as i64
-            }
+            StatusField::SeccompFilters if self.fact("status-seccomp-filters") => this.counted,
             StatusField::SeccompFilters => {
                 let why = "this kernel has no such field".to_owned();
                 return Outcome::NotRun(why);
@@ -333,7 +350,13 @@ impl World<'_> {
 
     fn freeze(&mut self, actor: TaskId, frozen: bool) {
         let process = self.tasks[actor].process;
-        let threads: Vec<TaskId> = self.live_threads(process).collect();
+        self.processes[process].grouped |= frozen;
+        let grouped = |task: &TaskId| {
+            let process = self.tasks[*task].process;
+            self.processes[process].grouped
+                && !matches!(self.tasks[*task].state, State::Unborn | State::Gone)
+        };
+        let threads: Vec<TaskId> = (0..self.tasks.len()).filter(grouped).collect();
         for thread in threads {
             self.tasks[thread].frozen = frozen;
             if frozen {

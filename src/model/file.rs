@@ -92,7 +92,9 @@ impl World<'_> {
 
     /// One reference less; calls under way hold one, too.
     pub fn released(&mut self, file: FileId) {
-        let FileKind::Listener(filter) = self.files[file].kind else { return };
+        if matches!(self.files[file].kind, FileKind::Null | FileKind::Path | FileKind::Other) {
+            return;
+        }
         let open = (0..self.processes.len()).any(|process| {
             self.processes[process].descriptors.values().any(|known| known.file == file)
                 && !(self.has_ended(process) && self.tasks[process].process == process)
@@ -103,7 +105,16 @@ impl World<'_> {
             let mut files = additions.map(|addition| addition.file);
             files.any(|added| added == file)
         });
-        if !open && !in_use && !added && !self.passed.contains(&file) {
+        if open || in_use || added || self.passed.contains(&file) {
+            return;
+        }
+        // eventpoll_release
+        for other in &mut self.files {
+            if let FileKind::Epoll(interest) = &mut other.kind {
+                interest.retain(|(watched, ..)| *watched != file);
+            }
+        }
+        if let FileKind::Listener(filter) = self.files[file].kind {
             self.detach(filter);
         }
     }
@@ -154,7 +165,15 @@ impl World<'_> {
             Poll::Select { timeout, .. } => (timeout, ERESTARTNOHAND),
             Poll::Epoll { timeout, .. } => (timeout, error(libc::EINTR)),
         };
-        let Some(found) = found else { return self.unknown_result(task) };
+        let Some(found) = found else {
+            self.unknown_result(task);
+            if timeout != 0 && self.disturbed(task) {
+                self.or(|world| world.interrupt_call(task, interrupted));
+            } else if timeout != 0 {
+                self.or(|world| world.sleep(task, Wait::Ready));
+            }
+            return;
+        };
         let count = match &found {
             Outcome::Selected(sets) => sets.len() as i64,
             Outcome::Ready(0) => 0,

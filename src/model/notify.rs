@@ -50,7 +50,7 @@ impl World<'_> {
         };
         let at = if fifo { listener.notifications.len() } else { 0 };
         listener.notifications.insert(at, notification);
-        self.count_request(filter);
+        self.count_request(filter, true);
         self.wait_for_reply(task, filter, id, false);
     }
 
@@ -111,15 +111,17 @@ impl World<'_> {
 
     /// Adds what is to be added, and leaves if there is a reply.
     fn go_on_notified(&mut self, task: TaskId, filter: FilterId, id: u64) {
-        let newer = self.fact("addfd-send");
+        let loops = self.fact("withdrawn-addfd-is-no-reply");
         let known = self.notification(filter, id).expect("it was there just now");
-        // Before addfd-send a reply left requests unanswered.
-        if !known.additions.is_empty() && (newer || known.state != Phase::Replied) {
+        // Before there was a loop, a reply left requests unanswered, and to be
+        // woken for nothing was a reply of zeros.
+        let answered = !loops && known.additions.is_empty();
+        if !known.additions.is_empty() && (loops || known.state != Phase::Replied) {
             let addition = known.additions.remove(0);
             self.add(task, filter, id, &addition);
         }
         let known = self.notification(filter, id).expect("nobody else takes it away");
-        if known.state == Phase::Replied {
+        if known.state == Phase::Replied || answered {
             let (val, number, flags) = (known.val, known.error, known.flags);
             self.withdraw(task, &Wait::Reply { filter, id, killable: false });
             let todo = match rules::response_returns(val, number, flags) {
@@ -184,14 +186,17 @@ impl World<'_> {
     }
 
     /// A request more: for the first who sleeps in RECV where a semaphore
-    /// counts (before `recv-restarts`), else for whoever comes first.
-    fn count_request(&mut self, filter: FilterId) {
+    /// counts (before `recv-restarts`), else for whoever comes first. Whether
+    /// those who poll are told.
+    fn count_request(&mut self, filter: FilterId, told: bool) {
         let Some(listener) = &mut self.filters[filter].listener else { return };
         match listener.queue.pop_front() {
             Some(task) => self.ready(task, Todo::Receive(filter)),
             None => listener.requests += 1,
         }
-        self.wake_waiters(filter, false);
+        if told {
+            self.wake_waiters(filter, false);
+        }
     }
 
     /// RECV waits for a request (`recv_wait_event`; before `recv-restarts`
@@ -239,7 +244,7 @@ impl World<'_> {
             if killable {
                 self.complete(filter, id);
             }
-            self.count_request(filter);
+            self.count_request(filter, self.fact("recv-restarts"));
             return self.ready(task, Todo::Leave(Some(error(libc::EFAULT))));
         }
         self.wake_pollers(filter);

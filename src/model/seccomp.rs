@@ -64,6 +64,7 @@ impl World<'_> {
             if allowed.contains(&i64::from(data.nr)) {
                 return self.ready(task, Todo::Execute);
             }
+            self.tasks[task].dead = true;
             return self.end_thread(task, libc::SIGKILL);
         }
         let Some((filter, word)) = self.verdict(task) else {
@@ -87,14 +88,21 @@ impl World<'_> {
             libc::SECCOMP_RET_TRACE if again => self.ready(task, Todo::Execute),
             libc::SECCOMP_RET_TRACE => self.tell_tracer(task, reason),
             libc::SECCOMP_RET_USER_NOTIF => self.notify(task, filter),
-            libc::SECCOMP_RET_KILL_THREAD => self.kill_thread(task),
-            _ => self.kill_process(task),
+            action => {
+                self.tasks[task].dead = true;
+                match action {
+                    libc::SECCOMP_RET_KILL_THREAD => self.kill_thread(task),
+                    _ => self.kill_process(task),
+                }
+            }
         }
     }
 
     fn kill_thread(&mut self, task: TaskId) {
         let process = self.tasks[task].process;
-        if self.live_threads(process).all(|other| other == task) {
+        // Before, threads that have ended and were not reaped counted, too.
+        let counted = self.fact("kill-thread-counts-live-threads") || process == task;
+        if counted && self.live_threads(process).all(|other| other == task) {
             self.kill_process(task);
         } else {
             self.end_thread(task, libc::SIGSYS);
@@ -142,10 +150,12 @@ impl World<'_> {
 
     /// seccomp(2).
     pub fn seccomp(&mut self, task: TaskId, operation: u64, flags: u64, address: u64) -> i64 {
+        // All but the address are unsigned int (SYSCALL_DEFINE3).
+        let flags = flags & 0xffff_ffff;
         match operation as u32 {
             libc::SECCOMP_SET_MODE_STRICT if flags != 0 || address != 0 => error(libc::EINVAL),
             libc::SECCOMP_SET_MODE_STRICT => self.enter_strict(task),
-            libc::SECCOMP_SET_MODE_FILTER => self.install_at(task, flags & 0xffff_ffff, address),
+            libc::SECCOMP_SET_MODE_FILTER => self.install_at(task, flags, address),
             libc::SECCOMP_GET_ACTION_AVAIL if flags != 0 => error(libc::EINVAL),
             libc::SECCOMP_GET_ACTION_AVAIL => match self.read_u32(task, address) {
                 None => error(libc::EFAULT),
@@ -180,8 +190,9 @@ impl World<'_> {
             known |= if self.fact(fact) { flag } else { 0 };
         }
         let has = |flag| flags & flag != 0;
+        let exclusive = self.fact("tsync-excludes-listener") && !has(TSYNC_ESRCH);
         if flags & !known != 0
-            || has(TSYNC) && has(NEW_LISTENER) && !has(TSYNC_ESRCH)
+            || has(TSYNC) && has(NEW_LISTENER) && exclusive
             || has(WAIT_KILLABLE_RECV) && !has(NEW_LISTENER)
         {
             return error(libc::EINVAL);
@@ -203,6 +214,10 @@ impl World<'_> {
         }
         if !self.tasks[task].no_new_privs && !self.tasks[task].capable {
             return Err(error(libc::EACCES));
+        }
+        // bpf_check_basics_ok
+        if at == 0 {
+            return Err(error(libc::EINVAL));
         }
         let bytes = self.read(task, at, usize::from(len) * 8).ok_or(error(libc::EFAULT))?;
         let instruction = |word: &[u8]| SockFilter {
@@ -245,6 +260,9 @@ impl World<'_> {
         if has(TSYNC)
             && let Some(diverged) = self.diverged(task)
         {
+            if has(NEW_LISTENER) && !has(TSYNC_ESRCH) {
+                self.leave_off("a listener without a filter comes to be");
+            }
             return if has(TSYNC_ESRCH) { error(libc::ESRCH) } else { World::tid(diverged) };
         }
         let first_id = ID_DISTANCE * (self.filters.len() as u64 + 1);
@@ -265,6 +283,7 @@ impl World<'_> {
         });
         let filter = self.filters.len() - 1;
         self.tasks[task].filter = Some(filter);
+        self.tasks[task].counted += 1;
         if has(TSYNC) {
             self.synchronize(task, filter);
         }
@@ -294,12 +313,13 @@ impl World<'_> {
                 }
                 _ => true,
             };
+            let dead = thread.dead && self.fact("killed-task-changes-mode");
             let ancestor =
                 thread.filter.is_none_or(|filter| self.stack(own).any(|above| above == filter));
             there
                 && *other != task
                 && thread.process == self.tasks[task].process
-                && (thread.strict || !ancestor)
+                && (thread.strict || dead || !ancestor)
         })
     }
 
@@ -311,6 +331,9 @@ impl World<'_> {
             self.filters[filter].users += 1;
             let before = self.tasks[other].filter.replace(filter);
             self.release(before);
+            if self.fact("tsync-counts-filters") {
+                self.tasks[other].counted = self.tasks[task].counted;
+            }
             self.tasks[other].no_new_privs |= self.tasks[task].no_new_privs;
             self.late_filter(other, before.is_some());
         }

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use super::ptrace::Stop;
-use super::seccomp::is_x32;
 use super::step::{ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS, error};
 use super::world::{Ending, Frame, Info, State, TaskId, Todo, Wait, World};
 use crate::abi::{AUDIT_ARCH_I386, SeccompData};
@@ -57,7 +56,7 @@ pub(super) fn info(code: Code, call: Option<&SeccompData>, register: u64) -> Inf
             arch: data.arch,
             at_call: true,
             resumes_at_call: true,
-            register: if is_x32(register) { register as i64 } else { i64::from(data.nr) },
+            register: register as i64,
         })
     });
     Info { code, errno, call, forced: false }
@@ -185,7 +184,11 @@ impl World<'_> {
     pub fn disturb(&mut self, task: TaskId) {
         self.tasks[task].signalled = true;
         let woken = match &self.tasks[task].state {
-            State::Asleep(Wait::Reply { killable: true, .. } | Wait::Page(_)) => return,
+            State::Asleep(Wait::Reply { killable: true, .. }) => return,
+            // The access fails again and again (handle_userfault).
+            State::Asleep(Wait::Page(_)) => {
+                return self.leave_off("a signal comes to one who waits for a page");
+            }
             State::Asleep(wait) => Todo::Wake(*wait),
             State::Spinning => Todo::Deliver(Some(0)),
             _ => return,
@@ -267,6 +270,13 @@ impl World<'_> {
         if !self.disturbed(task) {
             self.finish(task, result);
             return false;
+        }
+        // syscall_get_error: of an i386 call the lower half tells.
+        if let Some(whole) = result
+            && self.tasks[task].call.data.arch == AUDIT_ARCH_I386
+            && is_restart(i64::from(whole as i32))
+        {
+            result = Some(i64::from(whole as i32));
         }
         let mut delivery = std::mem::take(&mut self.tasks[task].delivery);
         // syscall_get_nr: a tracer can say that no call was made.
@@ -355,9 +365,8 @@ impl World<'_> {
         self.tasks[task].signalled = false;
         if delivery.again {
             self.restart(task, result.unwrap_or(ERESTARTSYS));
-        } else if let Some(
-            code @ (ERESTARTSYS | ERESTARTNOINTR | ERESTARTNOHAND | ERESTART_RESTARTBLOCK),
-        ) = result
+        } else if let Some(code) = result
+            && is_restart(code)
             && called
         {
             self.restart(task, code);
@@ -384,6 +393,8 @@ impl World<'_> {
                 self.tell_parent_of_stop(process, libc::CLD_STOPPED);
             }
         } else if self.tasks[task].frozen {
+            // do_freezer_trap
+            self.tasks[task].signalled = false;
             self.sleep(task, Wait::Thaw(result));
         } else {
             return false;
@@ -449,6 +460,11 @@ impl World<'_> {
             }
         }
     }
+}
+
+/// Whether a result asks for the call to be made again.
+fn is_restart(result: i64) -> bool {
+    [ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK].contains(&result)
 }
 
 /// What a handler with these flags makes of a result: whether the call is made

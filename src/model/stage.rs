@@ -23,6 +23,7 @@ impl<'s> World<'s> {
             filters: Vec::new(),
             files: vec![null],
             paths: BTreeMap::new(),
+            paths_unknown: false,
             bound: BTreeMap::new(),
             received: BTreeMap::new(),
             first_ids: BTreeMap::new(),
@@ -30,6 +31,7 @@ impl<'s> World<'s> {
             news: vec![Vec::new(); actors],
             to_direct: VecDeque::new(),
             directed: Vec::new(),
+            to_begin: Vec::new(),
             rests: vec![None; actors],
             told_blocked: vec![None; actors],
             beyond: None,
@@ -49,6 +51,8 @@ impl<'s> World<'s> {
                 call: Call::default(),
                 filter: None,
                 strict: false,
+                dead: false,
+                counted: 0,
                 no_new_privs: false,
                 blocked: 0,
                 pending: BTreeMap::new(),
@@ -83,6 +87,7 @@ impl<'s> World<'s> {
                 stopped: false,
                 namespaces: if own(Namespace::Pid) { vec![index] } else { Vec::new() },
                 dumpable: true,
+                grouped: false,
                 pages: BTreeMap::new(),
             });
         }

@@ -76,9 +76,13 @@ impl World<'_> {
         }
         // Between a signal and the listener's lock somebody may reply; between
         // counting a request off and taking its notification the target may
-        // withdraw it; between a reply and user mode anything may happen.
-        matches!(todo, Todo::Wake(_) | Todo::Interrupted { .. } | Todo::Receive(_))
-            || matches!(self.tasks[task].state, State::Ready(Todo::Receive(_)))
+        // withdraw it; between a reply and user mode anything may happen; a task
+        // may be killed before it makes its call, and after that.
+        let between = matches!(
+            todo,
+            Todo::Wake(_) | Todo::Interrupted { .. } | Todo::Receive(_) | Todo::Act | Todo::Execute
+        );
+        between || matches!(self.tasks[task].state, State::Ready(Todo::Receive(_)))
     }
 
     pub fn ready(&mut self, task: TaskId, todo: Todo) {
@@ -118,7 +122,8 @@ impl World<'_> {
                 instruction_pointer: ip,
                 args,
             },
-            register: number,
+            // entry_INT80_compat takes the lower half.
+            register: if entry == Entry::Int80 { number & 0xffff_ffff } else { number },
             result: error(libc::ENOSYS),
             ..Default::default()
         };
@@ -162,7 +167,13 @@ impl World<'_> {
             // A page comes in whatever signals are pending.
             Wait::Page(page) => self.sleep(task, Wait::Page(page)),
             Wait::Thaw(result) => self.ready(task, Todo::Deliver(result)),
-            Wait::Other { interrupted } => self.interrupt_call(task, interrupted),
+            Wait::Other { interrupted: Some(interrupted) } => {
+                self.interrupt_call(task, interrupted);
+            }
+            Wait::Other { interrupted: None } => {
+                self.leave_off("a call that the model does not know is interrupted");
+                self.unknown_result(task);
+            }
         }
     }
 

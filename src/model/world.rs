@@ -27,6 +27,8 @@ pub(super) struct World<'s> {
     pub files: Vec<OpenFile>,
     /// What lies in the scratch directory: name, and whether it is a directory.
     pub paths: BTreeMap<Vec<u8>, bool>,
+    /// Whether a call that the model does not know has changed that.
+    pub paths_unknown: bool,
     /// What names stand for where a process has no number of its own.
     pub bound: BTreeMap<SlotId, i64>,
     pub received: BTreeMap<SlotId, Received>,
@@ -40,6 +42,8 @@ pub(super) struct World<'s> {
     /// has taken.
     pub to_direct: VecDeque<usize>,
     pub directed: Vec<(usize, Outcome)>,
+    /// Turns that begin at any time in this one: who acts, and which acts.
+    pub to_begin: Vec<(TaskId, std::ops::Range<usize>)>,
     /// How the director last saw each actor.
     pub rests: Vec<Option<Rest>>,
     /// The act in which each actor was told to be blocked.
@@ -93,6 +97,11 @@ pub(super) struct Task {
     /// The newest of its filters.
     pub filter: Option<FilterId>,
     pub strict: bool,
+    /// Whether its filters or strict mode have killed it (`SECCOMP_MODE_DEAD`).
+    pub dead: bool,
+    /// How many filters it has, as /proc/PID/status counts them
+    /// (`seccomp.filter_count`).
+    pub counted: i64,
     pub no_new_privs: bool,
     pub blocked: u64,
     pub pending: BTreeMap<i32, Info>,
@@ -213,8 +222,8 @@ pub(super) enum Wait {
     /// Its cgroup to thaw.
     Thaw(Option<i64>),
     /// Something that the model does not know; how the call ends when it is
-    /// interrupted.
-    Other { interrupted: i64 },
+    /// interrupted, where that is known.
+    Other { interrupted: Option<i64> },
 }
 
 /// A system call under way.
@@ -282,6 +291,8 @@ pub(super) struct Process {
     /// actors that are process 1 of each.
     pub namespaces: Vec<TaskId>,
     pub dumpable: bool,
+    /// Whether it is in the cgroup of those that are frozen together.
+    pub grouped: bool,
     /// Held pages that have been let go (`true`) or taken away (`false`).
     pub pages: BTreeMap<usize, bool>,
 }
@@ -315,7 +326,8 @@ pub(super) enum FileKind {
     Null,
     /// The memory of a process, as of one of its images.
     Memory(TaskId, u32),
-    Epoll(Vec<(FileId, u64, u32)>),
+    /// What it watches: the file, its number when it was added, the events.
+    Epoll(Vec<(FileId, i32, u32)>),
     /// A process by pidfd.
     Pid(TaskId),
     /// Opened with O_PATH.

@@ -13,13 +13,24 @@ const fn decided(
 
 /// Every fact that some supported kernel has and another has not. Commits and
 /// releases are those of the kernel's history and of stable change logs.
+/// `source` is where else it is written, or how it was found.
 pub static FACTS: &[Fact] = &[
+    Fact {
+        id: "tsync-excludes-listener",
+        summary: "TSYNC together with NEW_LISTENER is refused, unless TSYNC_ESRCH is known and given",
+        since: (5, 1),
+        stable: &[],
+        commit: "7a0df7fbc145 seccomp: Make NEW_LISTENER and TSYNC flags exclusive",
+        source: "seccomp(2), ERRORS, EINVAL",
+        decided_by: decided("install/tsync-with-listener-is-einval", "both", "EINVAL", "returns *"),
+    },
     Fact {
         id: "send-continue",
         summary: "SEND accepts SECCOMP_USER_NOTIF_FLAG_CONTINUE",
         since: (5, 5),
         stable: &[],
         commit: "fb3c5386b382 seccomp: add SECCOMP_USER_NOTIF_FLAG_CONTINUE",
+        source: "seccomp_unotify(2), SECCOMP_IOCTL_NOTIF_SEND (since Linux 5.5)",
         decided_by: decided("send/continue", "send", "ok", "EINVAL"),
     },
     Fact {
@@ -28,6 +39,7 @@ pub static FACTS: &[Fact] = &[
         since: (5, 5),
         stable: &[((5, 4), 9)],
         commit: "seccomp: Check that seccomp_notif is zeroed out by the user",
+        source: "seccomp_unotify(2), SECCOMP_IOCTL_NOTIF_RECV, EINVAL",
         decided_by: decided("recv/dirty-buffer[byte=0]", "dirty", "EINVAL", "{*"),
     },
     Fact {
@@ -36,6 +48,7 @@ pub static FACTS: &[Fact] = &[
         since: (5, 7),
         stable: &[],
         commit: "51891498f2da seccomp: allow TSYNC and USER_NOTIF together",
+        source: "seccomp(2), SECCOMP_FILTER_FLAG_TSYNC_ESRCH (since Linux 5.7)",
         decided_by: decided("install/tsync-esrch-with-listener", "install", "returns *", "EINVAL"),
     },
     Fact {
@@ -44,6 +57,7 @@ pub static FACTS: &[Fact] = &[
         since: (5, 9),
         stable: &[],
         commit: "99cdb8b9a573 seccomp: notify about unused filter",
+        source: "seccomp_unotify(2), NOTES, poll, third item; the commit's message",
         decided_by: decided("poll/hup-after-reap", "hup", "*POLLHUP", "nothing ready"),
     },
     Fact {
@@ -52,6 +66,7 @@ pub static FACTS: &[Fact] = &[
         since: (5, 9),
         stable: &[],
         commit: "7cf97b125455 seccomp: Introduce addfd ioctl to seccomp user notifier",
+        source: "seccomp_unotify(2), SECCOMP_IOCTL_NOTIF_ADDFD (since Linux 5.9)",
         decided_by: decided("addfd/basic", "add", "returns *", "EINVAL"),
     },
     Fact {
@@ -60,6 +75,7 @@ pub static FACTS: &[Fact] = &[
         since: (5, 9),
         stable: &[((5, 7), 16)],
         commit: "47e33c05f9f0 seccomp: Fix ioctl number for SECCOMP_IOCTL_NOTIF_ID_VALID",
+        source: "linux/seccomp.h, SECCOMP_IOCTL_NOTIF_ID_VALID_WRONG_DIR",
         decided_by: decided("ids/valid-while-blocked", "sent", "ok", "EINVAL"),
     },
     Fact {
@@ -68,7 +84,17 @@ pub static FACTS: &[Fact] = &[
         since: (5, 9),
         stable: &[],
         commit: "c818c03b661c seccomp: Report number of loaded filters in /proc/$pid/status",
+        source: "proc_pid_status(5)",
         decided_by: decided("install/status-tells-mode-and-filters", "zero", "reads 0", "not run*"),
+    },
+    Fact {
+        id: "withdrawn-addfd-is-no-reply",
+        summary: "An ADDFD that is interrupted before its target ran leaves the call waiting; before, the call returned 0",
+        since: (5, 13),
+        stable: &[((5, 10), 42), ((5, 12), 9)],
+        commit: "ddc473916955 seccomp: Refactor notification handler to prepare for new semantics",
+        source: "the commit's message",
+        decided_by: decided("addfd/withdrawn", "after", "ok", "ENOENT"),
     },
     Fact {
         id: "addfd-send",
@@ -76,6 +102,7 @@ pub static FACTS: &[Fact] = &[
         since: (5, 14),
         stable: &[],
         commit: "0ae71c7720e3 seccomp: Support atomic \"addfd + send reply\"",
+        source: "seccomp_unotify(2), SECCOMP_ADDFD_FLAG_SEND (since Linux 5.14)",
         decided_by: decided("addfd/send", "add", "returns *", "EINVAL"),
     },
     Fact {
@@ -84,6 +111,7 @@ pub static FACTS: &[Fact] = &[
         since: (5, 14),
         stable: &[],
         commit: "42eb0d54c08a fs: split receive_fd_replace from __receive_fd",
+        source: "seen between 5.10.262 and 6.1.192; the commit's code",
         decided_by: decided(
             "addfd/setfd-over-limit[number=0xffffffff]",
             "limit",
@@ -92,11 +120,44 @@ pub static FACTS: &[Fact] = &[
         ),
     },
     Fact {
+        id: "tsync-counts-filters",
+        summary: "After TSYNC the line Seccomp_filters of the other threads tells as many as the caller's",
+        since: (5, 14),
+        stable: &[((5, 10), 60)],
+        commit: "b4d8a58f8dcf seccomp: Fix setting loaded filter count during TSYNC",
+        source: "the commit's message",
+        decided_by: decided("threads/tsync-counts-filters", "sibling", "reads 3", "reads 0"),
+    },
+    Fact {
+        id: "kill-thread-counts-live-threads",
+        summary: "KILL_THREAD of the last thread that lives ends the process by SIGSYS, also where the first thread has ended before",
+        since: (5, 16),
+        stable: &[],
+        commit: "d21918e5a94a signal/seccomp: Dump core when there is only one live thread",
+        source: "the commit's message",
+        decided_by: decided(
+            "actions/kill-thread-of-the-last-one",
+            "end",
+            "killed by SIGSYS",
+            "exited 0",
+        ),
+    },
+    Fact {
+        id: "killed-task-changes-mode",
+        summary: "A task that its filters or strict mode kill shows mode 3, and hinders TSYNC as one with other filters does",
+        since: (5, 17),
+        stable: &[((5, 4), 180), ((5, 10), 211), ((5, 15), 24), ((5, 16), 10)],
+        commit: "495ac3069a62 seccomp: Invalidate seccomp mode to catch death failures",
+        source: "the commit's message; what it does to TSYNC was found by explore on 5.10.262",
+        decided_by: decided("tasks/mode-of-the-killed", "zombie", "reads 3", "reads 2"),
+    },
+    Fact {
         id: "recv-fifo",
         summary: "RECV delivers the oldest pending notification first",
         since: (5, 19),
         stable: &[],
         commit: "4cbf6f621150 seccomp: Use FIFO semantics to order notifications",
+        source: "the commit's message",
         decided_by: decided("recv/oldest-first", "first", "*from A*", "*from B*"),
     },
     Fact {
@@ -105,6 +166,7 @@ pub static FACTS: &[Fact] = &[
         since: (5, 19),
         stable: &[],
         commit: "c2aa2dfef243 seccomp: Add wait_killable semantic to seccomp user notifier",
+        source: "seccomp(2), SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (since Linux 5.19)",
         decided_by: decided(
             "install/wait-killable-needs-listener",
             "together",
@@ -118,6 +180,7 @@ pub static FACTS: &[Fact] = &[
         since: (6, 6),
         stable: &[],
         commit: "4943b66df18a seccomp: don't use semaphore and wait_queue together",
+        source: "seen between 6.1.192 and 6.12.117; the commit's code",
         decided_by: decided("recv/sa-restart", "recv", "blocks", "blocks, EINTR*"),
     },
     Fact {
@@ -126,6 +189,7 @@ pub static FACTS: &[Fact] = &[
         since: (6, 6),
         stable: &[],
         commit: "48a1084a8b74 seccomp: add the synchronous mode for seccomp_unotify",
+        source: "linux/seccomp.h, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP",
         decided_by: decided("listener/set-flags", "sync", "ok", "EINVAL"),
     },
     Fact {
@@ -134,6 +198,7 @@ pub static FACTS: &[Fact] = &[
         since: (6, 11),
         stable: &[],
         commit: "95036a79e7b5 seccomp: interrupt SECCOMP_IOCTL_NOTIF_RECV when all users have exited",
+        source: "the commit's message",
         decided_by: decided("recv/after-last-exit", "end", "ENOENT", "blocks"),
     },
     Fact {
@@ -142,7 +207,22 @@ pub static FACTS: &[Fact] = &[
         since: (6, 11),
         stable: &[((6, 6), 142), ((6, 10), 10)],
         commit: "bfafe5efa975 seccomp: release task filters when the task exits",
+        source: "the commit's message",
         decided_by: decided("poll/hup-of-zombie", "zombie", "*POLLHUP", "nothing ready"),
+    },
+    Fact {
+        id: "uretprobe-known",
+        summary: "The uretprobe system call is there",
+        since: (6, 11),
+        stable: &[],
+        commit: "190fec72df4a uprobe: Wire up uretprobe system call",
+        source: "the commit's message",
+        decided_by: decided(
+            "data/uretprobe-without-filters",
+            "probe",
+            "killed by SIGILL",
+            "ENOSYS",
+        ),
     },
     Fact {
         id: "uretprobe-exempt",
@@ -150,6 +230,7 @@ pub static FACTS: &[Fact] = &[
         since: (6, 14),
         stable: &[((6, 12), 14)],
         commit: "cf6cb56ef244 seccomp: passthrough uretprobe systemcall without filtering",
+        source: "the commit's message",
         decided_by: decided(
             "data/uretprobe-is-not-filtered",
             "probe",
@@ -163,6 +244,7 @@ pub static FACTS: &[Fact] = &[
         since: (6, 18),
         stable: &[],
         commit: "89d1d8434d24 seccomp: passthrough uprobe systemcall without filtering",
+        source: "the commit's message",
         decided_by: decided("data/uprobe-is-not-filtered", "probe", "E*", "killed by SIGSYS"),
     },
     Fact {
@@ -170,7 +252,8 @@ pub static FACTS: &[Fact] = &[
         summary: "With WAIT_KILLABLE_RECV a reply counts although a signal came before the target noticed it",
         since: (6, 18),
         stable: &[((6, 1), 156), ((6, 12), 53)],
-        commit: "seccomp: Fix a race with WAIT_KILLABLE_RECV if the tracer replies too fast",
+        commit: "cce436aafc2a seccomp: Fix a race with WAIT_KILLABLE_RECV if the tracer replies too fast",
+        source: "the commit's message",
         // A race shows only that it does not hold.
         decided_by: decided(
             "races/wait-killable-reply[handler=0]",
@@ -185,6 +268,7 @@ pub static FACTS: &[Fact] = &[
         since: (7, 2),
         stable: &[((6, 1), 188), ((6, 12), 110)],
         commit: "4a3591287fb7 entry: re-read the work flags after a ptrace stop",
+        source: "the commit's message",
         decided_by: decided("threads/tsync-during-ptrace-entry-stop", "made", "ENOENT", "ok"),
     },
     Fact {
@@ -192,7 +276,8 @@ pub static FACTS: &[Fact] = &[
         summary: "The uprobe system call outside a probe fails with EPROTO instead of ENXIO",
         since: (7, 2),
         stable: &[],
-        commit: "not known: seen between 7.1.13 and 7.2.13",
+        commit: "not known",
+        source: "seen between 7.1.13 and 7.2.13",
         decided_by: decided("data/uprobe-is-not-filtered", "probe", "EPROTO", "ENXIO"),
     },
 ];

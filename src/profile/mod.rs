@@ -28,6 +28,8 @@ pub struct Fact {
     /// The commit that made it so, as far as known, and what it says of
     /// itself.
     pub commit: &'static str,
+    /// Where else it is documented, or how it was found.
+    pub source: &'static str,
     /// The step that decides it.
     pub decided_by: Decision,
 }

@@ -4,8 +4,8 @@
 use std::ops::ControlFlow;
 
 use super::catalogue::Case;
+use super::judged::verdict_by;
 use super::kernel::Kernel;
-use super::run::verdict;
 use crate::claim::matches;
 use crate::live::{Job, RunResult};
 use crate::profile::{Fact, Profile};
@@ -62,7 +62,7 @@ impl Question {
             Question::Conforms => {
                 let release = subject.kernel.upstream();
                 let by_version = release.map_or_else(Profile::default, Profile::of);
-                match verdict(case, trace, &by_version, subject.root) {
+                match verdict_by(case, trace, &by_version, subject.root) {
                     Verdict::Conforms | Verdict::Backported(_) => Answer::Good,
                     Verdict::Diverges(difference) => Answer::Bad(difference.seen),
                     Verdict::Refused(refusal) => Answer::Bad(refusal.to_string()),

@@ -4,6 +4,7 @@
 mod bisect;
 mod catalogue;
 mod diff;
+mod judged;
 mod kernel;
 mod matrix;
 mod probe;

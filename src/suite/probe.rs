@@ -38,6 +38,22 @@ pub enum Undecided {
     Trouble(String),
 }
 
+/// Jobs that run the scenarios which decide facts, each once; races are left out,
+/// as one run of theirs says little.
+pub(super) fn deciding_jobs() -> Vec<Job> {
+    let decisions = FACTS.iter().map(|fact| fact.decided_by);
+    let once = decisions.filter(|decision| !decision.is_race());
+    let mut ids: Vec<&'static str> = once.map(|decision| decision.scenario).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let job = |id: &str| {
+        let file = id.split('[').next().unwrap_or(id);
+        let source = built_in_source(file).unwrap_or_default().to_owned();
+        Job { file: file.to_owned(), id: id.to_owned(), source, seed: 0 }
+    };
+    ids.into_iter().map(job).collect()
+}
+
 /// Runs the scenarios that decide facts, and no others, and tells how each
 /// fact stands, in the order of [`FACTS`].
 ///
@@ -45,26 +61,19 @@ pub enum Undecided {
 ///
 /// When workers cannot be started.
 pub fn probe(pool: &Pool) -> Result<Vec<Probed>, PoolError> {
-    let decisions = FACTS.iter().map(|fact| fact.decided_by);
-    let once = decisions.filter(|decision| !decision.is_race());
-    let mut ids: Vec<&'static str> = once.map(|decision| decision.scenario).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let jobs: Vec<Job> = ids
-        .iter()
-        .map(|id| {
-            let file = id.split('[').next().unwrap_or(id);
-            let source = built_in_source(file).unwrap_or_default().to_owned();
-            Job { file: file.to_owned(), id: (*id).to_owned(), source, seed: 0 }
-        })
-        .collect();
+    let jobs = deciding_jobs();
     let mut results: Vec<Option<RunResult>> = vec![None; jobs.len()];
     pool.run(&jobs, |job, result| results[job] = Some(result))?;
+    Ok(probed(&jobs, &results))
+}
+
+/// How each fact stands by the results of the jobs that decide them.
+pub(super) fn probed(jobs: &[Job], results: &[Option<RunResult>]) -> Vec<Probed> {
     let of = |fact: &Fact| {
-        let index = ids.iter().position(|id| *id == fact.decided_by.scenario)?;
+        let index = jobs.iter().position(|job| job.id == fact.decided_by.scenario)?;
         results[index].as_ref()
     };
-    Ok(FACTS.iter().map(|fact| Probed { fact, holds: decide(fact, of(fact)) }).collect())
+    FACTS.iter().map(|fact| Probed { fact, holds: decide(fact, of(fact)) }).collect()
 }
 
 fn decide(fact: &Fact, result: Option<&RunResult>) -> Result<bool, Undecided> {

@@ -1,18 +1,16 @@
 //! Runs cases and judges them.
 
 use super::catalogue::{Case, Catalogue};
+use super::judged::{Known, Seen};
 use super::kernel::Kernel;
+use super::probe::{Undecided, deciding_jobs, probed};
 use super::ways::Way;
 use crate::claim::{Claim, Document};
 use crate::live::{Job, Pool, PoolError, RunResult};
-use crate::model::{self, Agreement, Setting};
 use crate::profile::{Profile, Release};
 use crate::trace::Trace;
 
-use crate::verdict::{
-    Difference, Standing, Verdict, judge, judge_claim, missing, observed_profile, refusal,
-    snapshot_file, unset_stage,
-};
+use crate::verdict::{Standing, Verdict, judge_claim, missing, observed_profile, snapshot_file};
 
 /// What came of one case.
 #[derive(Clone, Debug)]
@@ -56,6 +54,9 @@ pub struct SuiteResult<'c> {
     pub by_version: Profile,
     /// Facts as they were seen, and by the version where nothing decided.
     pub observed: Profile,
+    /// Facts of which nobody knows whether they hold, as the harness failed, and
+    /// why.
+    pub undecided: Vec<String>,
     /// The cases, in the order in which they were asked for.
     pub cases: Vec<CaseResult<'c>>,
     /// Each document's claims that the cases decide.
@@ -78,9 +79,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// How many jobs that is.
+    /// How many jobs that is, with those that decide the kernel's facts.
     pub fn runs(self, cases: &[Case<'_>]) -> usize {
-        self.repeat * (cases.len() + racing(cases).len() * (RACE_RUNS - 1))
+        deciding_jobs().len() + self.repeat * (cases.len() + racing(cases).len() * (RACE_RUNS - 1))
     }
 }
 
@@ -103,6 +104,9 @@ fn racing(cases: &[Case<'_>]) -> Vec<usize> {
 /// What runs of cases have given so far, wherever they ran.
 #[derive(Debug)]
 pub struct Collected<'c> {
+    /// The jobs that decide facts, which come first, and their results.
+    deciding: Vec<Job>,
+    decided: Vec<Option<RunResult>>,
     cases: &'c [Case<'c>],
     plan: Plan,
     racing: Vec<usize>,
@@ -118,31 +122,57 @@ impl<'c> Collected<'c> {
         let racing = racing(cases);
         let more = racing.len() * plan.repeat * (RACE_RUNS - 1);
         let seen = cases.iter().map(|_| None).collect();
-        Collected { cases, plan, racing, more, seen, runs: vec![0; cases.len()] }
+        let deciding = deciding_jobs();
+        let decided = vec![None; deciding.len()];
+        let runs = vec![0; cases.len()];
+        Collected { deciding, decided, cases, plan, racing, more, seen, runs }
     }
 
-    /// The result of the job of that number, as [`jobs`] counts them.
+    /// What has to be run: the scenarios that decide the kernel's facts, then
+    /// the cases.
+    pub fn jobs(&self) -> Vec<Job> {
+        self.deciding.iter().cloned().chain(jobs(self.cases, self.plan)).collect()
+    }
+
+    /// The result of the job of that number, as [`Self::jobs`] counts them.
     pub fn add(&mut self, job: usize, result: RunResult) {
+        let Some(job) = job.checked_sub(self.decided.len()) else {
+            self.decided[job] = Some(result);
+            return;
+        };
         let case = match job.checked_sub(self.more) {
             Some(job) => job % self.cases.len(),
             None => self.racing[job % self.racing.len()],
         };
-        let races = self.cases[case].scenario.races();
         self.runs[case] += 1;
         let before = &mut self.seen[case];
         *before = Some(match before.take() {
-            None => Seen::first(result, races),
+            None => Seen::first(result),
             Some(before) => before.and(result),
         });
     }
 
     /// What came of the case of that number, as a user on a kernel of that
-    /// profile, once it was run as often as planned.
+    /// profile by its version, once it was run as often as planned.
     pub fn settled(&self, case: usize, by_version: &Profile, user: u32) -> Option<CaseResult<'c>> {
         let races = self.cases[case].scenario.races();
         let runs = self.plan.repeat * if races { RACE_RUNS } else { 1 };
         let seen = self.seen[case].as_ref().filter(|_| self.runs[case] >= runs)?;
-        Some(seen.clone().judged(&self.cases[case], by_version, user == 0))
+        let observed = self.observed(by_version);
+        let known = Known { by_version, observed: &observed, root: user == 0 };
+        Some(seen.clone().judged(&self.cases[case], &known))
+    }
+
+    /// The facts that the scenarios which decide them have shown so far, over
+    /// those of the version.
+    fn observed(&self, by_version: &Profile) -> Profile {
+        let mut observed = by_version.clone();
+        for one in probed(&self.deciding, &self.decided) {
+            if let Ok(holds) = one.holds {
+                observed.set(one.fact, holds);
+            }
+        }
+        observed
     }
 
     /// Judges what was seen on a kernel, as a user: `missing` says why a case that never
@@ -155,26 +185,52 @@ impl<'c> Collected<'c> {
         missing: &str,
     ) -> SuiteResult<'c> {
         let release = self.plan.judged_as.or(kernel.upstream());
-        let by_version = release.map_or_else(Profile::default, Profile::of);
+        let probed_facts = self.observed(&Profile::default());
+        // A kernel whose number says nothing is what it shows itself to be.
+        let by_version = release.map_or(probed_facts, Profile::of);
+        let observed = self.observed(&by_version);
+        let known = Known { by_version: &by_version, observed: &observed, root: user == 0 };
+        let untold = probed(&self.deciding, &self.decided);
+        let undecided = untold.iter().filter_map(|one| match &one.holds {
+            Err(Undecided::Trouble(why)) => Some(format!("{}: {why}", one.fact.id)),
+            _ => None,
+        });
+        let undecided: Vec<String> = undecided.collect();
         let results: Vec<CaseResult<'c>> = self
             .cases
             .iter()
             .zip(self.seen)
             .map(|(case, seen)| {
                 let seen = seen.unwrap_or(Seen::Not(Verdict::Fault(missing.to_owned())));
-                seen.judged(case, &by_version, user == 0)
+                seen.judged(case, &known)
             })
             .collect();
-        let observed = observed_profile(&by_version, |id| {
+        let observed = observed_profile(&observed, |id| {
             let result = results.iter().find(|result| result.case.scenario.id == id);
             result.map(CaseResult::seen).unwrap_or_default()
         });
         let claims = claims(catalogue, &results, &observed);
-        SuiteResult { kernel, user, release, by_version, observed, cases: results, claims }
+        SuiteResult {
+            kernel,
+            user,
+            release,
+            by_version,
+            observed,
+            undecided,
+            cases: results,
+            claims,
+        }
     }
 }
 
 impl SuiteResult<'_> {
+    /// Facts that hold by the version and were seen not to.
+    pub fn lost(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let lost =
+            |(id, holds): &(&'static str, bool)| !holds && self.by_version.holds(id) == Some(true);
+        self.observed.iter().filter(lost).map(|(id, _)| id)
+    }
+
     /// Files of stored traces, name and contents, for those scenario files
     /// that have none for this kernel's facts.
     pub fn missing_traces(&self) -> Vec<(String, String)> {
@@ -199,48 +255,6 @@ impl SuiteResult<'_> {
             })
             .collect()
     }
-}
-
-/// Holds a trace against what is stored and against the model.
-pub(super) fn verdict(case: &Case<'_>, trace: &Trace, profile: &Profile, root: bool) -> Verdict {
-    let scenario = &case.scenario;
-    let stored = judge(&scenario.id, trace, &scenario.facts, profile, &case.file.stored);
-    let Ok(schedule) = scenario.schedule() else { return stored };
-    let setting = Setting { schedule: &schedule, profile, root };
-    let found = match stored {
-        Verdict::Conforms | Verdict::Unjudged(_) => by_model(&setting, trace, stored),
-        found => found,
-    };
-    match unset_stage(&schedule, trace).filter(|_| found.is_finding()) {
-        Some(why) => Verdict::Inconclusive(why),
-        None => found,
-    }
-}
-
-/// What the model says of a trace that nothing stored speaks against.
-fn by_model(setting: &Setting<'_>, trace: &Trace, stored: Verdict) -> Verdict {
-    match (model::agree(setting, trace), stored) {
-        (Agreement::Refused(_), stored) => refusal(setting, trace).map_or(stored, Verdict::Refused),
-        (Agreement::Allowed { .. }, _) => Verdict::Conforms,
-        (Agreement::Beyond { .. }, stored) => stored,
-    }
-}
-
-/// The ways that the model allows and that were not seen; why there may be
-/// more, if so.
-fn unseen(
-    case: &Case<'_>,
-    seen: &[Way],
-    profile: &Profile,
-    root: bool,
-) -> (Vec<Way>, Option<String>) {
-    let Ok(schedule) = case.scenario.schedule() else {
-        return (Vec::new(), Some("the model was not asked".to_owned()));
-    };
-    let (traces, more) = model::predict(&Setting { schedule: &schedule, profile, root });
-    let new = |trace: &Trace| !seen.iter().any(|way| way.trace == *trace);
-    let ways = traces.into_iter().filter(new).map(|trace| Way { count: 0, trace });
-    (ways.collect(), more.map(str::to_owned))
 }
 
 /// How the claims stand that the results decide.
@@ -286,83 +300,11 @@ pub fn run<'c>(
 ) -> Result<SuiteResult<'c>, PoolError> {
     let mut collected = Collected::new(cases, plan);
     let mut done = 0;
-    pool.run(&jobs(cases, plan), |job, result| {
+    pool.run(&collected.jobs(), |job, result| {
         collected.add(job, result);
         done += 1;
         progress(done, &collected);
     })?;
     let user = nix::unistd::getuid().as_raw();
     Ok(collected.judge(catalogue, kernel, user, "it was never run"))
-}
-
-/// What the runs of one case have given so far.
-#[derive(Clone, Debug)]
-enum Seen {
-    /// It has no trace, for this reason.
-    Not(Verdict),
-    /// The trace of the first run, and a verdict where that is settled.
-    Trace(Trace, Option<Verdict>),
-    /// The traces of a case that races.
-    Ways(Vec<Way>),
-}
-
-impl Seen {
-    fn first(result: RunResult, races: bool) -> Seen {
-        match result {
-            RunResult::Ran(trace) if races => Seen::Ways(vec![Way { count: 1, trace }]),
-            RunResult::Ran(trace) => Seen::Trace(trace, None),
-            RunResult::Skipped(why) => Seen::Not(Verdict::Skipped(why)),
-            RunResult::Inconclusive(trace, why) => {
-                Seen::Trace(trace, Some(Verdict::Inconclusive(why)))
-            }
-            RunResult::Fault(why) => Seen::Not(Verdict::Fault(why)),
-        }
-    }
-
-    /// The result, if that is all.
-    fn judged<'c>(self, case: &'c Case<'c>, by_version: &Profile, root: bool) -> CaseResult<'c> {
-        let mut more_ways = None;
-        let (trace, ways, verdict) = match self {
-            Seen::Not(verdict) => (None, Vec::new(), verdict),
-            Seen::Trace(trace, Some(verdict)) => (Some(trace), Vec::new(), verdict),
-            Seen::Trace(trace, None) => {
-                let verdict = verdict(case, &trace, by_version, root);
-                (Some(trace), Vec::new(), verdict)
-            }
-            Seen::Ways(mut ways) => {
-                ways.sort_by_key(|way| std::cmp::Reverse(way.count));
-                let judged = |way: &Way| verdict(case, &way.trace, by_version, root);
-                let finding = ways.iter().map(judged).find(Verdict::is_finding);
-                let (unseen, more) = unseen(case, &ways, by_version, root);
-                ways.extend(unseen);
-                more_ways = more;
-                (None, ways, finding.unwrap_or(Verdict::Conforms))
-            }
-        };
-        CaseResult { case, trace, ways, more_ways, verdict }
-    }
-
-    /// With one more run: all traces of a case must be the same, unless it
-    /// races.
-    fn and(self, result: RunResult) -> Seen {
-        let trace = match self {
-            Seen::Trace(trace, None) => trace,
-            Seen::Ways(mut ways) => {
-                let RunResult::Ran(trace) = result else { return Seen::first(result, true) };
-                match ways.iter_mut().find(|way| way.trace == trace) {
-                    Some(way) => way.count += 1,
-                    None => ways.push(Way { count: 1, trace }),
-                }
-                return Seen::Ways(ways);
-            }
-            settled => return settled,
-        };
-        match Seen::first(result, false) {
-            Seen::Trace(again, None) => {
-                let difference = Difference::between(&trace.to_string(), &again.to_string());
-                Seen::Trace(trace, difference.map(Verdict::Unstable))
-            }
-            other => other,
-        }
-    }
 }

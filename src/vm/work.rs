@@ -10,7 +10,7 @@ use super::image::check_image;
 use super::qemu::{Guest, GuestEnd, Machine};
 use super::{VmError, initramfs, this_executable};
 use crate::live::{Job, RunResult};
-use crate::suite::{self, Case, Catalogue, Collected, Kernel, Plan, SuiteResult};
+use crate::suite::{Case, Catalogue, Collected, Kernel, Plan, SuiteResult};
 
 /// What came of a guest's work.
 #[derive(Clone, Debug)]
@@ -265,7 +265,7 @@ pub fn run_suite<'c>(
     mut progress: impl FnMut(),
 ) -> Result<(SuiteResult<'c>, GuestRun), VmError> {
     let mut collected = Collected::new(cases, plan);
-    let jobs = suite::jobs(cases, plan);
+    let jobs = collected.jobs();
     let guest = run_jobs(cases, &jobs, kernel, machine, cpus, |_, job, result| {
         collected.add(job, result);
         progress();

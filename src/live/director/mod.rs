@@ -66,6 +66,8 @@ struct Director<'s> {
     seen: Vec<Option<Look>>,
     /// The act in which each actor was told to be blocked.
     blocked: Vec<Option<usize>>,
+    /// Whether the cgroup of those that were frozen is so now.
+    frozen: bool,
     observer: Observer<'s>,
     events: Vec<Event>,
     /// What delays in races are drawn from.
@@ -82,6 +84,7 @@ impl<'s> Director<'s> {
             tasks: std::iter::repeat_with(|| Task::Unborn).take(actors).collect(),
             seen: vec![None; actors],
             blocked: vec![None; actors],
+            frozen: false,
             observer: Observer::new(schedule, &set.stage.shared),
             events: Vec::new(),
             random: fastrand::Rng::with_seed(seed),
@@ -209,6 +212,9 @@ impl<'s> Director<'s> {
         let name = &self.schedule.actors[actor.0].name;
         match self.seen[actor.0].map(|look| look.rest) {
             None => Some(format!("{name} was never started")),
+            Some(Rest::Idle) if self.frozen && self.is_frozen(actor) => {
+                Some(format!("{name} is frozen"))
+            }
             Some(Rest::Idle) => None,
             Some(Rest::Gone) => Some(format!("{name} has ended")),
             Some(Rest::Stopped | Rest::Traced) => Some(format!("{name} is stopped")),

@@ -98,12 +98,24 @@ impl Director<'_> {
         Ok(Outcome::Returned(0))
     }
 
-    fn freeze(&self, actor: ActorId, frozen: bool) -> Result<Outcome, Trouble> {
+    /// Whether an actor is among those that are frozen and thawed together.
+    pub(super) fn is_frozen(&self, actor: ActorId) -> bool {
+        self.tid(self.schedule.process_of(actor)).is_some_and(freezer::holds)
+    }
+
+    fn freeze(&mut self, actor: ActorId, frozen: bool) -> Result<Outcome, Trouble> {
         let Some(pid) = self.tid(self.schedule.process_of(actor)) else {
             return Ok(Outcome::NotRun("it was never started".to_owned()));
         };
+        let leader = self.schedule.process_of(actor);
+        if self.look(leader.0).is_none_or(|look| look.rest == Rest::Gone) {
+            return Ok(Outcome::NotRun("it has ended".to_owned()));
+        }
         match freezer::freeze(pid, frozen) {
-            Ok(()) => Ok(Outcome::Returned(0)),
+            Ok(()) => {
+                self.frozen = frozen;
+                Ok(Outcome::Returned(0))
+            }
             Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
                 Err(Trouble::Inconclusive("its cgroup did not freeze".to_owned()))
             }
