@@ -1,3 +1,3 @@
 #![no_main]
 
-unotify_lab_fuzz::target!(RunRecord);
+unotify_lab_fuzz::target!(RunRecord, text);

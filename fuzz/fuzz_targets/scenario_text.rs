@@ -1,3 +1,3 @@
 #![no_main]
 
-unotify_lab_fuzz::target!(ScenarioText);
+unotify_lab_fuzz::target!(ScenarioText, text);

@@ -13,9 +13,11 @@ use super::output::{Output, style};
 use super::{End, Failure};
 use crate::explore::{Finding, Judgement, Plan, Ran, Statistics, investigate};
 use crate::live::{Pool, PoolError};
+use crate::model::predict;
 use crate::profile::{Profile, Release};
 use crate::scenario::VERBS;
 use crate::suite::{Kernel, Undecided, probe};
+use crate::trace::Trace;
 
 const HELP: &str = "\
 Examples:
@@ -190,9 +192,7 @@ pub(super) fn tell(
         }
     };
     let path = folder.join(format!("{}-{}.toml", plan.seed, ran.number));
-    std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(&path, &text))
-        .map_err(|error| Failure::User(format!("--output {}: {error}", path.display())))?;
+    write(&path, &text)?;
     writeln!(output, "{}{}{reset}  {head}", style::HEAD, path.display())?;
     for line in text.lines() {
         writeln!(output, "    {line}")?;
@@ -201,15 +201,32 @@ pub(super) fn tell(
     Ok(())
 }
 
-/// A finding as a scenario file, with both traces.
-fn file_of(finding: &Finding) -> String {
-    let Finding { scenario, trace, disagreement, foreseen, .. } = finding;
-    let seen = disagreement.seen.as_deref().unwrap_or("nothing more");
-    let mut text = format!("{scenario}\n# seen:    {}\n", squeeze(seen));
-    for allowed in &disagreement.allowed {
-        let _ = writeln!(text, "# allowed: {}", squeeze(allowed));
-    }
-    let _ = write!(text, "#\n# This was seen:\n#\n{}", comment(&trace.to_string()));
+/// Keeps a scenario that conforms, of a case that does not.
+pub(super) fn keep(
+    plan: &Plan,
+    ran: &Ran,
+    told: &str,
+    path: &Path,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let schedule = ran.scenario.schedule().map_err(|found| Failure::User(format!("{found:?}")))?;
+    let (foreseen, _) = predict(&plan.setting(&schedule));
+    let mut text = format!("{}\n# As a case of its own:\n#\n{}", ran.scenario, comment(told));
+    text += &traces(&ran.trace, &foreseen);
+    write(path, &text)?;
+    writeln!(output, "{}{}{}", style::HEAD, path.display(), anstyle::Reset)?;
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))
+        .and_then(|()| std::fs::write(path, text))
+        .map_err(|error| Failure::User(format!("--output {}: {error}", path.display())))
+}
+
+/// Both traces, as comments.
+fn traces(seen: &Trace, foreseen: &[Trace]) -> String {
+    let mut text = format!("#\n# This was seen:\n#\n{}", comment(&seen.to_string()));
     for (number, trace) in foreseen.iter().take(MOST_FORESEEN).enumerate() {
         let _ = write!(
             text,
@@ -220,6 +237,17 @@ fn file_of(finding: &Finding) -> String {
         );
     }
     text
+}
+
+/// A finding as a scenario file, with both traces.
+fn file_of(finding: &Finding) -> String {
+    let Finding { scenario, trace, disagreement, foreseen, .. } = finding;
+    let seen = disagreement.seen.as_deref().unwrap_or("nothing more");
+    let mut text = format!("{scenario}\n# seen:    {}\n", squeeze(seen));
+    for allowed in &disagreement.allowed {
+        let _ = writeln!(text, "# allowed: {}", squeeze(allowed));
+    }
+    text + &traces(trace, foreseen)
 }
 
 /// So many of the ways that the model foresees are shown.

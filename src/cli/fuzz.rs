@@ -11,8 +11,9 @@ use clap::builder::PossibleValuesParser;
 use super::output::{Output, style};
 use super::{End, Failure, explore};
 use crate::explore::{Judgement, Plan};
-use crate::fuzz::{Target, bytes_of, divergence, profile, scenario, shrink};
+use crate::fuzz::{Target, Trouble, bytes_of, divergence, profile, scenario_of, shrink};
 use crate::live::Pool;
+use crate::profile::Release;
 
 const FUZZ_HELP: &str = "\
 Examples:
@@ -38,6 +39,9 @@ pub(super) struct FuzzArguments {
     /// The row of cases; by chance unless given
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
+    /// Judge by the facts of this Linux release instead of the running one's
+    #[arg(long, value_name = "RELEASE")]
+    profile: Option<Release>,
     /// Folder for what diverges
     #[arg(long, short, value_name = "DIR", default_value = "fuzz/artifacts")]
     output: PathBuf,
@@ -48,8 +52,8 @@ Examples:
   unotify-lab replay fuzz/artifacts/bpf_eval/crash-0a1b2c
   unotify-lab replay --target response crash-0a1b2c
 
-What diverges is made as small as it can be. A conversation becomes a scenario
-file with both traces, as explore writes them.";
+What diverges is made as small as it can be, and becomes a scenario file with
+both traces, as explore writes them; a text does not.";
 
 /// Which bytes.
 #[derive(Debug, Args)]
@@ -62,6 +66,9 @@ pub(super) struct ReplayArguments {
     /// unless given
     #[arg(long, value_name = "TARGET", value_parser = names())]
     target: Option<String>,
+    /// Judge by the facts of this Linux release instead of the running one's
+    #[arg(long, value_name = "RELEASE")]
+    profile: Option<Release>,
     /// Folder for scenarios that diverge
     #[arg(long, short, value_name = "DIR", default_value = "scenarios/found")]
     output: PathBuf,
@@ -77,6 +84,7 @@ impl FuzzArguments {
         let mut words = vec!["fuzz".to_owned(), format!("--seed={}", self.seed())];
         words.extend(self.seconds.map(|seconds| format!("--seconds={seconds}")));
         words.extend(self.cases.map(|cases| format!("--cases={cases}")));
+        words.extend(self.profile.map(|release| format!("--profile={release}")));
         words.extend(self.targets.iter().cloned());
         words
     }
@@ -114,7 +122,7 @@ fn fuzz_one(
     output: &mut Output,
 ) -> Result<bool, Failure> {
     let (bad, reset) = (style::BAD, anstyle::Reset);
-    let mut oracle = target.start(None).map_err(Failure::Harness)?;
+    let mut oracle = target.start(None, arguments.profile)?;
     let begin = Instant::now();
     let time = arguments.seconds.map(Duration::from_secs);
     let mut kinds = BTreeSet::new();
@@ -127,9 +135,9 @@ fn fuzz_one(
         cases += 1;
         let checked = oracle.check(&bytes, &mut |kind| {
             kinds.insert(kind);
-        });
-        if let Err(why) = checked {
-            diverged = Some((bytes, why));
+        })?;
+        if let Some(divergence) = checked {
+            diverged = Some((bytes, divergence));
             break;
         }
     }
@@ -155,6 +163,12 @@ fn fuzz_one(
     Ok(false)
 }
 
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        Failure::Harness(trouble.to_string())
+    }
+}
+
 /// `replay`
 pub(super) fn replay(arguments: &ReplayArguments, output: &mut Output) -> Result<End, Failure> {
     let path = &arguments.file;
@@ -164,18 +178,21 @@ pub(super) fn replay(arguments: &ReplayArguments, output: &mut Output) -> Result
     let target = target.ok_or_else(|| {
         Failure::User(format!("{}: of which target? --target tells", path.display()))
     })?;
+    let (bad, reset) = (style::BAD, anstyle::Reset);
     if target == Target::Conversation {
-        return converse(&bytes, &arguments.output, output);
+        // Made smaller as a scenario, not as bytes.
+        return in_both_worlds(target, &bytes, "", arguments, output);
     }
-    let why = |bytes: &[u8]| divergence(target, None, bytes).map_err(Failure::Harness);
-    if why(&bytes)?.is_none() {
+    let release = arguments.profile;
+    if divergence(target, None, release, &bytes)?.is_none() {
         writeln!(output, "{}\nnothing diverges", target.show(&bytes))?;
         return Ok(End::Known);
     }
-    let bytes = shrink(target, None, &bytes).map_err(Failure::Harness)?;
-    let (bad, reset) = (style::BAD, anstyle::Reset);
-    let told = why(&bytes)?.unwrap_or_else(|| "not always".to_owned());
+    let bytes = shrink(target, None, release, &bytes)?;
+    let told = divergence(target, None, release, &bytes)?;
+    let told = told.map_or_else(|| "not always".to_owned(), |divergence| divergence.to_string());
     writeln!(output, "{}{bad}diverges{reset}\n{told}", target.show(&bytes))?;
+    in_both_worlds(target, &bytes, &told, arguments, output)?;
     Ok(End::Finding)
 }
 
@@ -187,8 +204,17 @@ fn told_by(path: &Path) -> Option<Target> {
     Target::ALL.into_iter().find(of)
 }
 
-/// Runs a scenario in both worlds.
-fn converse(bytes: &[u8], folder: &Path, output: &mut Output) -> Result<End, Failure> {
+/// Runs the scenario that says the same as a case in both worlds, and keeps it
+/// with both traces where the case diverges (`told`), or the scenario does.
+fn in_both_worlds(
+    target: Target,
+    bytes: &[u8],
+    told: &str,
+    arguments: &ReplayArguments,
+    output: &mut Output,
+) -> Result<End, Failure> {
+    let folder = &arguments.output;
+    let Some(scenario) = scenario_of(target, bytes) else { return Ok(End::Finding) };
     // Only for the name of the file.
     let number =
         bytes.iter().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()));
@@ -198,15 +224,26 @@ fn converse(bytes: &[u8], folder: &Path, output: &mut Output) -> Result<End, Fai
         most_found: 1,
         cases: None,
         time: None,
-        profile: profile().map_err(Failure::Harness)?,
+        profile: profile(arguments.profile)?,
         root: nix::unistd::getuid().is_root(),
     };
     let pool = Pool::new(1, None)?;
-    let (ran, _) = plan.run(0, scenario(bytes), &mut pool.runner())?;
-    if matches!(ran.judgement, Judgement::Refused(_) | Judgement::Trouble(_)) {
-        explore::tell(&plan, &pool, &ran, folder, output)?;
-        return Ok(End::Finding);
+    let (ran, _) = plan.run(0, scenario, &mut pool.runner())?;
+    match &ran.judgement {
+        Judgement::Trouble(why) => Err(Failure::Harness(format!("{}\n{why}", ran.scenario))),
+        Judgement::Refused(_) => {
+            explore::tell(&plan, &pool, &ran, folder, output)?;
+            Ok(End::Finding)
+        }
+        _ if told.is_empty() => {
+            writeln!(output, "{}\n{}\nnothing diverges", ran.scenario, ran.trace)?;
+            Ok(End::Known)
+        }
+        // Only the oracle sees it.
+        _ => {
+            let name = format!("{}-{number}", target.name());
+            explore::keep(&plan, &ran, told, &folder.join(name + ".toml"), output)?;
+            Ok(End::Finding)
+        }
     }
-    writeln!(output, "{}\n{}\nnothing diverges", ran.scenario, ran.trace)?;
-    Ok(End::Known)
 }

@@ -1,10 +1,9 @@
 //! What supervisors pass to a listener.
 
 use std::collections::BTreeSet;
+use std::os::fd::AsRawFd;
 
-use nix::errno::Errno;
-
-use super::{Oracle, kind};
+use super::{Divergence, Oracle, Trouble, kind};
 use crate::abi::{SeccompNotifAddfd, SeccompNotifResp};
 use crate::generate::{Addfd, Id, Response, from_bytes};
 use crate::live::oracle::{DESCRIPTOR_LIMIT, DESCRIPTORS, Notified};
@@ -13,13 +12,14 @@ use crate::profile::Profile;
 
 /// Round trips that give ids which are used up, before the first case: what an
 /// id stands for is then the same for every case.
-const USED_UP: usize = 7;
+pub(super) const USED_UP: u8 = 7;
 
-fn notified() -> Result<Notified, Errno> {
+fn notified() -> Result<Notified, Trouble> {
     let mut task = Notified::new()?;
     for _ in 0..USED_UP {
         let id = id_of(&task, Id::Known(0, 0));
-        task.send(&SeccompNotifResp { id, ..SeccompNotifResp::default() })?;
+        let sent = task.send(&SeccompNotifResp { id, ..SeccompNotifResp::default() });
+        sent.map_err(|error| Trouble(format!("SECCOMP_IOCTL_NOTIF_SEND: {error}")))?;
         task.returned()?;
     }
     Ok(task)
@@ -43,13 +43,17 @@ pub(super) struct Responses {
 }
 
 impl Responses {
-    pub fn new(profile: Profile) -> Result<Self, String> {
-        Ok(Self { profile, task: notified().map_err(|error| error.to_string())? })
+    pub fn new(profile: Profile) -> Result<Self, Trouble> {
+        Ok(Self { profile, task: notified()? })
     }
 }
 
 impl Oracle for Responses {
-    fn check(&mut self, bytes: &[u8], seen: &mut dyn FnMut(u64)) -> Result<(), String> {
+    fn check(
+        &mut self,
+        bytes: &[u8],
+        seen: &mut dyn FnMut(u64),
+    ) -> Result<Option<Divergence>, Trouble> {
         let case: Response = from_bytes(bytes);
         let Response { val, error, flags, .. } = case;
         let id = id_of(&self.task, case.id);
@@ -61,22 +65,22 @@ impl Oracle for Responses {
         let number = sent.err().map_or(0, |error| error as i32);
         seen(kind((number, pending, flags)));
         if sent.is_ok() {
-            let returned = self.task.returned().map_err(|error| format!("RECV: {error}"))?;
+            let returned = self.task.returned()?;
             let foreseen = rules::response_returns(val, error, flags);
             seen(kind((returned.map(i64::signum), error.signum())));
             // A value that is the result of the call itself cannot be told
             // from it.
             let foreseen = foreseen.filter(|raw| *raw != self.task.own_result());
             if number == expected && returned != foreseen {
-                return Err(format!(
+                return Ok(Some(Divergence(format!(
                     "send{case}\nthe target saw {returned:?}\nforeseen:      {foreseen:?}"
-                ));
+                ))));
             }
         }
-        if number == expected {
-            return Ok(());
-        }
-        Err(format!("send{case} ({:?})\nerrno {number}, foreseen {expected}", case.id))
+        Ok((number != expected).then(|| {
+            let text = format!("send{case} ({:?})\nerrno {number}, foreseen {expected}", case.id);
+            Divergence(text)
+        }))
     }
 }
 
@@ -91,10 +95,11 @@ pub(super) struct Additions {
 }
 
 impl Additions {
-    pub fn new(profile: Profile) -> Result<Self, String> {
-        let source = std::fs::File::open("/dev/null").map_err(|error| error.to_string())?;
-        let number = std::os::fd::AsRawFd::as_raw_fd(&source) as u32;
-        let task = notified().map_err(|error| error.to_string())?;
+    pub fn new(profile: Profile) -> Result<Self, Trouble> {
+        let source = std::fs::File::open("/dev/null")
+            .map_err(|error| Trouble(format!("/dev/null: {error}")))?;
+        let number = source.as_raw_fd() as u32;
+        let task = notified()?;
         let open = (0..DESCRIPTORS).collect();
         Ok(Self { profile, task, open, _source: source, source: number })
     }
@@ -124,7 +129,11 @@ impl Additions {
 }
 
 impl Oracle for Additions {
-    fn check(&mut self, bytes: &[u8], seen: &mut dyn FnMut(u64)) -> Result<(), String> {
+    fn check(
+        &mut self,
+        bytes: &[u8],
+        seen: &mut dyn FnMut(u64),
+    ) -> Result<Option<Divergence>, Trouble> {
         let case: Addfd = from_bytes(bytes);
         let id = id_of(&self.task, case.id);
         // 0 stands for a descriptor that is there, all others for none.
@@ -136,23 +145,25 @@ impl Oracle for Additions {
         let added = self.task.addfd(&request, case.size, case.tail).map_err(|error| error as i32);
         seen(kind((added.is_ok(), added.err(), flags)));
         if added != foreseen {
-            return Err(format!("addfd{case} ({:?})\n{added:?}, foreseen {foreseen:?}", case.id));
+            let text = format!("addfd{case} ({:?})\n{added:?}, foreseen {foreseen:?}", case.id);
+            return Ok(Some(Divergence(text)));
         }
-        let Ok(number) = added else { return Ok(()) };
+        let Ok(number) = added else { return Ok(None) };
         self.open.insert(number);
         let sent = flags & libc::SECCOMP_ADDFD_FLAG_SEND as u32 != 0;
         if sent || self.open.len() > 40 {
             if sent {
                 // The target may be on its way already; its next call shows it.
-                self.task.returned().map_err(|error| format!("RECV: {error}"))?;
+                self.task.returned()?;
             }
-            let got = self.task.flags_of(number).map_err(|error| error.to_string())?;
+            let got = self.task.flags_of(number)?;
             self.open = (0..DESCRIPTORS).collect();
             let close_on_exec = i64::from(newfd_flags != 0);
             if got != close_on_exec {
-                return Err(format!("addfd{case}\nF_GETFD {got}, foreseen {close_on_exec}"));
+                let text = format!("addfd{case}\nF_GETFD {got}, foreseen {close_on_exec}");
+                return Ok(Some(Divergence(text)));
             }
         }
-        Ok(())
+        Ok(None)
     }
 }

@@ -5,20 +5,26 @@
 //! run the same over their seeds and over made-up cases.
 
 mod filters;
+mod found;
 mod listener;
 mod shrink;
 mod texts;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::path::Path;
 
+use thiserror::Error;
+
 pub use crate::generate::bytes_of;
+pub use found::scenario_of;
 pub use shrink::{divergence, shrink};
 
 use crate::explore::{Judgement, Plan, Reached};
 use crate::generate::{Addfd, Case, Response, Stack, from_bytes};
+use crate::live::oracle;
 use crate::live::{Pool, Runner};
-use crate::profile::Profile;
+use crate::profile::{Profile, Release};
 use crate::scenario::Scenario;
 use crate::suite::Kernel;
 
@@ -83,15 +89,9 @@ impl Target {
     #[must_use]
     pub fn show(self, bytes: &[u8]) -> String {
         match self {
-            Target::BpfValidate => filters::show(&[from_bytes(bytes)], &[]),
-            Target::BpfEval => {
-                let case: Case = from_bytes(bytes);
-                filters::show(&[case.program], &case.calls)
-            }
-            Target::StackEval => {
-                let case: Stack = from_bytes(bytes);
-                filters::show(&case.programs, &case.calls)
-            }
+            Target::BpfValidate => filters::show(&filters::alone(from_bytes(bytes))),
+            Target::BpfEval => filters::show(&from_bytes::<Case>(bytes)),
+            Target::StackEval => filters::show(&from_bytes::<Stack>(bytes).0),
             Target::Response => format!("send{}\n", from_bytes::<Response>(bytes)),
             Target::Addfd => format!("addfd{}\n", from_bytes::<Addfd>(bytes)),
             Target::Conversation => scenario(bytes).to_string(),
@@ -101,19 +101,24 @@ impl Target {
 
     /// Makes ready for cases. Workers are `executable` started again; `None`
     /// for the executable that runs now, which must call
-    /// [`hidden_main`](crate::live::hidden_main) at its start.
+    /// [`hidden_main`](crate::live::hidden_main) at its start. Judged is by the
+    /// facts of a release, `None` for the running kernel's.
     ///
     /// # Errors
     ///
     /// What is missing here.
-    pub fn start(self, executable: Option<&Path>) -> Result<Box<dyn Oracle>, String> {
+    pub fn start(
+        self,
+        executable: Option<&Path>,
+        release: Option<Release>,
+    ) -> Result<Box<dyn Oracle>, Trouble> {
         Ok(match self {
-            Target::BpfValidate => Box::new(filters::Validate::new()?),
-            Target::BpfEval => Box::new(filters::Eval::new()?),
-            Target::StackEval => Box::new(filters::StackEval::new()?),
-            Target::Response => Box::new(listener::Responses::new(profile()?)?),
-            Target::Addfd => Box::new(listener::Additions::new(profile()?)?),
-            Target::Conversation => Box::new(Conversation::new(executable)?),
+            Target::BpfValidate => Box::new(filters::Filters::validate()?),
+            Target::BpfEval => Box::new(filters::Filters::eval()?),
+            Target::StackEval => Box::new(filters::Filters::stack_eval()?),
+            Target::Response => Box::new(listener::Responses::new(profile(release)?)?),
+            Target::Addfd => Box::new(listener::Additions::new(profile(release)?)?),
+            Target::Conversation => Box::new(Conversation::new(executable, profile(release)?)?),
             Target::ScenarioText => Box::new(texts::ScenarioText),
             Target::RunRecord => Box::new(texts::RecordText),
         })
@@ -122,31 +127,77 @@ impl Target {
 
 /// Judges cases.
 pub trait Oracle {
-    /// Runs the case that bytes stand for. `seen` is told a number for each
+    /// Runs the case that bytes stand for, and tells what diverges. `seen` is told a number for each
     /// kind of thing that it came to, so that a new kind counts as progress.
     ///
     /// # Errors
     ///
-    /// A divergence: the case as text, what was seen, and what is foreseen.
-    fn check(&mut self, bytes: &[u8], seen: &mut dyn FnMut(u64)) -> Result<(), String>;
+    /// What kept the kernel from being asked.
+    fn check(
+        &mut self,
+        bytes: &[u8],
+        seen: &mut dyn FnMut(u64),
+    ) -> Result<Option<Divergence>, Trouble>;
+}
+
+/// A finding: the case as text, what was seen, and what is foreseen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Divergence(pub String);
+
+/// The harness could not do its work: nothing is known of the case, and nothing
+/// is wrong with the kernel for all that is known.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct Trouble(pub String);
+
+impl From<oracle::Trouble> for Trouble {
+    fn from(trouble: oracle::Trouble) -> Self {
+        Trouble(trouble.to_string())
+    }
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// The number of a kind of thing.
 fn kind(of: impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
     of.hash(&mut hasher);
-    hasher.finish()
+    // The upper bits have more to them.
+    hasher.0 ^ hasher.0 >> 32
 }
 
-/// The facts of the running kernel.
+/// FNV-1a: kinds are told by the thousand for each case.
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// The facts of a release, `None` for the running kernel's.
 ///
 /// # Errors
 ///
 /// A kernel that does not tell its release.
-pub fn profile() -> Result<Profile, String> {
-    let kernel = Kernel::running().map_err(|error| error.to_string())?;
-    let release =
-        kernel.upstream().ok_or_else(|| format!("which release is {}?", kernel.release))?;
+pub fn profile(release: Option<Release>) -> Result<Profile, Trouble> {
+    if let Some(release) = release {
+        return Ok(Profile::of(release));
+    }
+    let kernel = Kernel::running().map_err(|error| Trouble(error.to_string()))?;
+    let release = kernel
+        .upstream()
+        .ok_or_else(|| Trouble(format!("which release is {}?", kernel.release)))?;
     Ok(Profile::of(release))
 }
 
@@ -166,15 +217,15 @@ struct Conversation {
 }
 
 impl Conversation {
-    fn new(executable: Option<&Path>) -> Result<Self, String> {
-        let pool = Pool::new(1, executable).map_err(|error| error.to_string())?;
+    fn new(executable: Option<&Path>, profile: Profile) -> Result<Self, Trouble> {
+        let pool = Pool::new(1, executable).map_err(|error| Trouble(error.to_string()))?;
         let plan = Plan {
             seed: 0,
             first: 0,
             most_found: 1,
             cases: None,
             time: None,
-            profile: profile()?,
+            profile,
             root: nix::unistd::geteuid().is_root(),
         };
         // A process has few of these, and each lasts as long as it does.
@@ -184,9 +235,13 @@ impl Conversation {
 }
 
 impl Oracle for Conversation {
-    fn check(&mut self, bytes: &[u8], seen: &mut dyn FnMut(u64)) -> Result<(), String> {
+    fn check(
+        &mut self,
+        bytes: &[u8],
+        seen: &mut dyn FnMut(u64),
+    ) -> Result<Option<Divergence>, Trouble> {
         let ran = self.plan.run(0, scenario(bytes), &mut self.runner);
-        let (ran, schedule) = ran.map_err(|error| error.to_string())?;
+        let (ran, schedule) = ran.map_err(|error| Trouble(error.to_string()))?;
         for reached in Reached::of(&schedule, &ran.trace) {
             seen(kind(reached));
         }
@@ -195,10 +250,11 @@ impl Oracle for Conversation {
                 let seen = why.seen.as_deref().unwrap_or("nothing more");
                 let allowed = why.allowed.join("\n");
                 let (scenario, trace) = (ran.scenario, ran.trace);
-                Err(format!("{scenario}\n{trace}\nseen:    {seen}\nallowed: {allowed}"))
+                let text = format!("{scenario}\n{trace}\nseen:    {seen}\nallowed: {allowed}");
+                Ok(Some(Divergence(text)))
             }
-            Judgement::Trouble(why) => Err(format!("{}\nno result: {why}", ran.scenario)),
-            Judgement::Allowed | Judgement::Beyond(_) | Judgement::Skipped => Ok(()),
+            Judgement::Trouble(why) => Err(Trouble(format!("{}\nno result: {why}", ran.scenario))),
+            Judgement::Allowed | Judgement::Beyond(_) | Judgement::Skipped => Ok(None),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::Target;
+use super::{Divergence, Target, Trouble};
+use crate::profile::Release;
 
 /// Tries at most so often.
 const TRIES: usize = 2000;
@@ -12,13 +13,14 @@ const TRIES: usize = 2000;
 ///
 /// # Errors
 ///
-/// Those of [`Target::start`].
+/// Those of [`Target::start`] and [`Oracle::check`](super::Oracle::check).
 pub fn divergence(
     target: Target,
     executable: Option<&Path>,
+    release: Option<Release>,
     bytes: &[u8],
-) -> Result<Option<String>, String> {
-    Ok(target.start(executable)?.check(bytes, &mut |_| {}).err())
+) -> Result<Option<Divergence>, Trouble> {
+    target.start(executable, release)?.check(bytes, &mut |_| {})
 }
 
 /// The fewest bytes, and the lowest, that still diverge: parts are left out,
@@ -26,12 +28,19 @@ pub fn divergence(
 ///
 /// # Errors
 ///
-/// Those of [`Target::start`].
-pub fn shrink(target: Target, executable: Option<&Path>, bytes: &[u8]) -> Result<Vec<u8>, String> {
+/// Those of [`Target::start`] and [`Oracle::check`](super::Oracle::check).
+pub fn shrink(
+    target: Target,
+    executable: Option<&Path>,
+    release: Option<Release>,
+    bytes: &[u8],
+) -> Result<Vec<u8>, Trouble> {
     let mut tries = 0;
     let mut diverges = |bytes: &[u8]| {
         tries += 1;
-        Ok::<_, String>(tries <= TRIES && divergence(target, executable, bytes)?.is_some())
+        Ok::<_, Trouble>(
+            tries <= TRIES && divergence(target, executable, release, bytes)?.is_some(),
+        )
     };
     let mut smallest = bytes.to_vec();
     let mut part = smallest.len();

@@ -19,7 +19,7 @@ mod script;
 use arbitrary::{Arbitrary, Unstructured};
 
 pub use data::{Call, data_for};
-pub use program::{Case, Stack};
+pub use program::{Case, Onlooker, Stack};
 pub use reduce::{repair, smaller};
 pub use request::{Addfd, Id, Response};
 

@@ -3,9 +3,9 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 
 use super::{Call, Choose, data_for};
-use crate::abi::SockFilter;
+use crate::abi::{AUDIT_ARCH_X86_64, SockFilter};
 use crate::bpf::code::*;
-use crate::bpf::{Program, assemble, validate};
+use crate::bpf::{Program, validate};
 use crate::filter::{Action, Comparison, Condition, Field};
 
 /// Opcodes that seccomp takes, simplest first.
@@ -83,7 +83,7 @@ impl<'a> Arbitrary<'a> for Program {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         match u.weighted(&[(6, 0), (4, 1), (3, 2), (1, 3)]) {
             0 => valid(u),
-            1 => realistic(u),
+            1 => Ok(realistic(u)),
             2 => {
                 let mut program = valid(u)?;
                 for _ in 0..=u.up_to(2) {
@@ -98,8 +98,8 @@ impl<'a> Arbitrary<'a> for Program {
 
 /// Instructions as they come.
 fn random(u: &mut Unstructured<'_>) -> Result<Vec<SockFilter>> {
-    let len = u.weighted(&[(8, 0), (1, 1), (1, 2), (1, 3)]);
-    let len = match len {
+    // Long ones take hundreds of times as long as short ones.
+    let len = match u.weighted(&[(232, 0), (16, 1), (6, 2), (2, 3)]) {
         0 => 1 + u.up_to(20),
         1 => 1 + u.up_to(300),
         2 => 0,
@@ -174,48 +174,64 @@ fn spoil(u: &mut Unstructured<'_>, program: &mut Vec<SockFilter>) -> Result<()> 
 
 /// What libseccomp emits: the architecture first, a tree of comparisons of the
 /// number, and for some calls a chain of comparisons of 64-bit arguments.
-fn realistic(u: &mut Unstructured<'_>) -> Result<Program> {
+fn realistic(u: &mut Unstructured<'_>) -> Program {
     let mut numbers: Vec<u32> = (0..=u.up_to(12)).map(|_| u.up_to(450) as u32).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    let foreign = u.one(ACTIONS).to_u32();
-    let default = u.one(ACTIONS).to_u32();
-    let mut text = format!(
-        "ld [arch]\njeq #0xc000003e, native, foreign\nforeign: ret #{foreign}\n\
-         native: ld [nr]\njge #0x40000000, high, tree\nhigh: jeq #0xffffffff, tree, foreign_too\n\
-         foreign_too: ret #{foreign}\ntree: "
-    );
-    search(u, &numbers, &mut text, &mut 0);
-    text += &format!("default: ret #{default}\n");
-    Ok(assemble(&text).unwrap_or_else(|_| Program(vec![stmt(RET_K, default)])))
+    let foreign = stmt(RET_K, u.one(ACTIONS).to_u32());
+    let default = stmt(RET_K, u.one(ACTIONS).to_u32());
+    let mut program = vec![
+        stmt(LD_W_ABS, 4),
+        jump(JEQ_K, AUDIT_ARCH_X86_64, 1, 0),
+        foreign,
+        stmt(LD_W_ABS, 0),
+        // Numbers of x32, but not -1.
+        jump(JGE_K, 0x4000_0000, 0, 2),
+        jump(JEQ_K, u32::MAX, 1, 0),
+        foreign,
+    ];
+    search(u, &numbers, default, &mut program);
+    Program(program)
 }
 
-fn search(u: &mut Unstructured<'_>, numbers: &[u32], text: &mut String, labels: &mut u32) {
-    *labels += 1;
-    let own = *labels;
+fn search(
+    u: &mut Unstructured<'_>,
+    numbers: &[u32],
+    default: SockFilter,
+    program: &mut Vec<SockFilter>,
+) {
+    let fork = program.len();
     match numbers {
-        [] => *text += "ja default\n",
+        [] => program.push(default),
         [number] => {
-            *text += &format!("jeq #{number}, is{own}_0, default\n");
-            let conditions = u.up_to(3);
-            for at in 0..conditions {
-                let index = u.up_to(5);
+            program.push(jump(JEQ_K, *number, 0, 0));
+            for _ in 0..u.up_to(3) {
+                let offset = 16 + 8 * u.up_to(5) as u32;
                 let (high, low) = (u.one(&[0_u32, 0, 1]), u.one(CONSTANTS));
-                let test = u.one(&["jeq", "jgt", "jge", "jset"]);
-                *text += &format!(
-                    "is{own}_{at}: ld [args[{index}].hi]\njeq #{high}, low{own}_{at}, default\n\
-                     low{own}_{at}: ld [args[{index}]]\n{test} #{low}, is{own}_{}, default\n",
-                    at + 1
-                );
+                let test = u.one(&[JEQ_K, JGT_K, JGE_K, JSET_K]);
+                program.extend([
+                    stmt(LD_W_ABS, offset + 4),
+                    jump(JEQ_K, high, 0, 0),
+                    stmt(LD_W_ABS, offset),
+                    jump(test, low, 0, 0),
+                ]);
             }
-            *text += &format!("is{own}_{conditions}: ret #{}\n", u.one(ACTIONS).to_u32());
+            program.push(stmt(RET_K, u.one(ACTIONS).to_u32()));
+            // What does not hold leads to what follows.
+            let end = program.len();
+            for (at, instruction) in program.iter_mut().enumerate().skip(fork) {
+                if !matches!(instruction.code, LD_W_ABS | RET_K) {
+                    instruction.jf = (end - at - 1) as u8;
+                }
+            }
+            program.push(default);
         }
         _ => {
             let (left, right) = numbers.split_at(numbers.len() / 2);
-            *text += &format!("jge #{}, right{own}, left{own}\nleft{own}: ", right[0]);
-            search(u, left, text, labels);
-            *text += &format!("right{own}: ");
-            search(u, right, text, labels);
+            program.push(jump(JGE_K, right[0], 0, 0));
+            search(u, left, default, program);
+            program[fork].jt = (program.len() - fork - 1) as u8;
+            search(u, right, default, program);
         }
     }
 }
@@ -235,42 +251,68 @@ pub(super) fn condition(u: &mut Unstructured<'_>) -> Condition {
     Condition { field: Field::Arg(u.up_to(2) as u8), mask, comparison, value }
 }
 
-/// A program and calls for it.
+/// Programs and calls for them, and who looks on.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// The program.
-    pub program: Program,
-    /// The calls.
-    pub calls: Vec<Call>,
-}
-
-/// How many calls a case has.
-const CALLS: usize = 32;
-
-impl<'a> Arbitrary<'a> for Case {
-    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        let program: Program = u.arbitrary()?;
-        let calls = (0..CALLS).map(|_| data_for(u, &program.0)).collect::<Result<_>>()?;
-        Ok(Case { program, calls })
-    }
-}
-
-/// A stack of programs that the kernel takes, oldest first, and calls for it.
-#[derive(Clone, Debug)]
-pub struct Stack {
-    /// The programs.
+    /// The programs, oldest first.
     pub programs: Vec<Program>,
     /// The calls.
     pub calls: Vec<Call>,
+    /// Who looks on.
+    pub onlooker: Onlooker,
 }
+
+/// Who looks on, and so tells apart what else looks the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Onlooker {
+    /// Nobody.
+    None,
+    /// A supervisor with the listener of the program of this index, modulo how
+    /// many there are.
+    Supervisor(u8),
+    /// A tracer.
+    Tracer,
+}
+
+/// How many calls a case has.
+const CALLS: usize = 34;
+
+fn case(u: &mut Unstructured<'_>, programs: Vec<Program>, onlooker: Onlooker) -> Result<Case> {
+    let all: Vec<SockFilter> = programs.iter().flat_map(|one| one.0.iter().copied()).collect();
+    let calls = (0..CALLS).map(|_| data_for(u, &all)).collect::<Result<_>>()?;
+    Ok(Case { programs, calls, onlooker })
+}
+
+impl<'a> Arbitrary<'a> for Onlooker {
+    /// Each turn of these takes its time, so they are rare.
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(match u.weighted(&[(28, 0), (3, 1), (1, 2)]) {
+            0 => Onlooker::None,
+            1 => Onlooker::Supervisor(u.up_to(4) as u8),
+            _ => Onlooker::Tracer,
+        })
+    }
+}
+
+impl<'a> Arbitrary<'a> for Case {
+    /// One program, whether the kernel takes it or not.
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let onlooker = u.arbitrary()?;
+        let programs = vec![u.arbitrary()?];
+        case(u, programs, onlooker)
+    }
+}
+
+/// A stack of programs that the kernel takes, and calls for it.
+#[derive(Clone, Debug)]
+pub struct Stack(pub Case);
 
 impl<'a> Arbitrary<'a> for Stack {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let onlooker = u.arbitrary()?;
         let programs: Vec<Program> = (0..=u.up_to(4))
-            .map(|_| if u.once_in(2) { realistic(u) } else { valid(u) })
+            .map(|_| if u.once_in(2) { Ok(realistic(u)) } else { valid(u) })
             .collect::<Result<_>>()?;
-        let all: Vec<SockFilter> = programs.iter().flat_map(|one| one.0.iter().copied()).collect();
-        let calls = (0..CALLS).map(|_| data_for(u, &all)).collect::<Result<_>>()?;
-        Ok(Stack { programs, calls })
+        case(u, programs, onlooker).map(Stack)
     }
 }

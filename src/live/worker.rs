@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::actor::{self, MEMORY, Stage, TEXT};
+use super::oracle::give_up_real_time;
 use super::pool::{Job, scratch_of};
 use super::shared::Mapping;
 use super::{RunResult, director, end, probe, spawn};
@@ -46,6 +47,7 @@ fn work(arguments: &[String]) -> Result<(), String> {
         return Err(format!("it has {threads} threads and must have one"));
     }
     stay_alone(parent)?;
+    give_up_real_time().map_err(|error| format!("sched_setscheduler(2): {error}"))?;
     limit_descriptors();
     let (requests, mut results) = channels().map_err(|error| error.to_string())?;
     let scratch = scratch_of(Path::new(scratch), std::process::id());

@@ -5,10 +5,10 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, Ordering};
 
 use nix::errno::Errno;
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 
-use super::task::{self, Block, Trap};
+use super::Trouble;
+use super::place::Place;
+use super::task::{self, Block, Entry, Trap};
 use crate::abi::{
     Listener, SeccompNotifAddfd, SeccompNotifResp, SockFprog, notif_addfd, raw_syscall,
     traced_return_addresses,
@@ -46,18 +46,18 @@ pub struct Notified {
     ids: Vec<u64>,
     buffer: Box<[u64]>,
     _filter: Program,
+    _place: Place,
 }
 
 impl Notified {
-    /// Starts the task, on the processor on which the caller is and stays.
+    /// Starts the task, on the processor on which the caller is, and stays as
+    /// long as this lives.
     ///
     /// # Errors
     ///
-    /// The kernel's.
-    pub fn new() -> Result<Self, Errno> {
-        let mut here = CpuSet::new();
-        here.set(nix::sched::sched_getcpu()?)?;
-        sched_setaffinity(Pid::from_raw(0), &here)?;
+    /// What cannot be had here.
+    pub fn new() -> Result<Self, Trouble> {
+        let place = Place::here()?;
         let address = traced_return_addresses()[0];
         let filter = assemble(&format!(
             "ld [instruction_pointer]\njeq #{}, a, no\na: ld [instruction_pointer.hi]\n\
@@ -69,7 +69,7 @@ impl Notified {
         let block: Block<Area> = Block::new();
         // SAFETY: the block is this one's alone, as no task runs yet.
         unsafe { (*block.pointer()).filter = task::fprog(&filter) };
-        let pid = block.start(0, run).map_err(Errno::from_raw)?;
+        let pid = block.start(run).map_err(Trouble::of("clone(2)"))?;
         // SAFETY: all that is written while the task runs are atomics.
         let area = unsafe { &*block.pointer() };
         while area.ready.load(Ordering::Acquire) == 0 {
@@ -77,13 +77,15 @@ impl Notified {
         }
         let number = task::get(&area.listener);
         if number < 0 {
-            task::wait(pid);
-            return Err(Errno::from_raw(-number as i32));
+            task::wait(pid).map_err(Trouble::of("wait4(2)"))?;
+            return Err(Trouble::Call("seccomp(2)", Errno::from_raw(-number as i32)));
         }
         // SAFETY: the kernel has made it for both; the task has closed its own.
-        let listener = Listener::new(unsafe { OwnedFd::from_raw_fd(number as i32) })?;
+        let listener = Listener::new(unsafe { OwnedFd::from_raw_fd(number as i32) })
+            .map_err(Trouble::of("SECCOMP_GET_NOTIF_SIZES"))?;
         let buffer = vec![0; LARGEST / 8 + 1].into();
-        let mut made = Self { block, pid, listener, ids: Vec::new(), buffer, _filter: filter };
+        let ids = Vec::new();
+        let mut made = Self { block, pid, listener, ids, buffer, _filter: filter, _place: place };
         made.receive()?;
         Ok(made)
     }
@@ -104,11 +106,13 @@ impl Notified {
     }
 
     /// Waits for the task's next call.
-    fn receive(&mut self) -> Result<(), Errno> {
+    fn receive(&mut self) -> Result<(), Trouble> {
         let id = loop {
             match self.listener.recv() {
                 Err(Errno::EINTR) => {}
-                received => break received?.id,
+                received => {
+                    break received.map_err(Trouble::of("SECCOMP_IOCTL_NOTIF_RECV"))?.id;
+                }
             }
         };
         if self.ids.len() == 8 {
@@ -124,7 +128,7 @@ impl Notified {
     /// # Errors
     ///
     /// That of RECV.
-    pub fn returned(&mut self) -> Result<Option<i64>, Errno> {
+    pub fn returned(&mut self) -> Result<Option<i64>, Trouble> {
         self.receive()?;
         let raw = task::get(&self.area().raw);
         Ok((raw != self.own_result()).then_some(raw))
@@ -173,10 +177,11 @@ impl Notified {
     /// # Errors
     ///
     /// As [`returned`](Self::returned), and SEND's.
-    pub fn flags_of(&mut self, descriptor: u32) -> Result<i64, Errno> {
+    pub fn flags_of(&mut self, descriptor: u32) -> Result<i64, Trouble> {
         self.area().watch.store(descriptor as i32 + 1, Ordering::Release);
         let id = self.ids().next().unwrap_or(0);
-        self.send(&SeccompNotifResp { id, ..SeccompNotifResp::default() })?;
+        self.send(&SeccompNotifResp { id, ..SeccompNotifResp::default() })
+            .map_err(Trouble::of("SECCOMP_IOCTL_NOTIF_SEND"))?;
         self.returned()?;
         Ok(task::get(&self.area().watched))
     }
@@ -186,7 +191,7 @@ impl Drop for Notified {
     fn drop(&mut self) {
         // SAFETY: the task is this one's child and was not waited for.
         unsafe { libc::kill(self.pid, libc::SIGKILL) };
-        task::wait(self.pid);
+        let _ = task::wait(self.pid);
     }
 }
 
@@ -196,10 +201,9 @@ extern "C" fn run(area: u64) {
     let area = unsafe { &*(area as *const Area) };
     area.trap.reset();
     task::prepare();
-    task::own(libc::SYS_prctl, [1, libc::SIGKILL as u64, 0, 0, 0, 0]);
     let limit = [u64::from(DESCRIPTOR_LIMIT); 2];
     task::own(libc::SYS_setrlimit, [libc::RLIMIT_NOFILE.into(), limit.as_ptr() as u64, 0, 0, 0, 0]);
-    let listener = task::install(&area.filter, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER);
+    let listener = task::install(&area.trap, &area.filter, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER);
     area.listener.store(listener, Ordering::Release);
     // A table of its own, without what the parent has.
     task::own(libc::SYS_unshare, [libc::CLONE_FILES as u64, 0, 0, 0, 0, 0]);
@@ -210,7 +214,7 @@ extern "C" fn run(area: u64) {
         task::end();
     }
     loop {
-        let raw = task::call(&area.trap, libc::SYS_getpid as u64, &[0; 6], false);
+        let raw = task::call(&area.trap, libc::SYS_getpid as u64, &[0; 6], Entry::Syscall);
         area.raw.store(raw, Ordering::Release);
         let watch = area.watch.load(Ordering::Acquire);
         if watch != 0 {

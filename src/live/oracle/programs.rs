@@ -1,21 +1,24 @@
-//! What programs do to calls: a task a stack of programs.
+//! What programs do to calls: a thread a stack of programs.
 
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
 
-use super::task::{self, Block, Trap};
-use crate::abi::traced_return_addresses;
-use crate::abi::{AUDIT_ARCH_I386, AUDIT_ARCH_X86_64, SeccompData, SockFilter, SockFprog};
-use crate::bpf::Program;
-use crate::filter::{Action, evaluate_stack};
+pub use super::keeper::{MOST_CALLS, MOST_PROGRAMS};
 
-/// Most programs that a task installs, the guard among them.
-pub const MOST_PROGRAMS: usize = 8;
-/// Most calls that a task makes.
-pub const MOST_CALLS: usize = 64;
-/// Tasks that may be lost to one stack by actions that kill.
-const MOST_TASKS: usize = 4;
+use super::Trouble;
+use super::keeper::{Area, KEEPER, NOBODY, guard, keep};
+use super::place::Place;
+use super::task::{self, Block};
+use super::watcher::{ANSWER, supervise, trace};
+use crate::abi::traced_return_addresses;
+use crate::abi::{AUDIT_ARCH_I386, AUDIT_ARCH_X86_64, SeccompData, SockFilter};
+use crate::bpf::Program;
+use crate::filter::evaluate_stack;
+
+/// Calls of one stack that may be the end of a task: one by each action that
+/// kills.
+const MOST_KILLED: usize = 2;
 
 /// What came of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,56 +29,67 @@ pub enum Outcome {
     Made,
     /// SIGSYS, with the data, number and architecture that it told.
     Trapped(u32, i32, u32),
-    /// It was the end of the task.
-    Killed,
+    /// A supervisor was notified.
+    Notified,
+    /// A tracer was told this.
+    Traced(u32),
+    /// It was the end of the thread.
+    ThreadKilled,
+    /// It was the end of the whole process.
+    ProcessKilled,
+}
+
+/// Who looks on, and so tells apart what else looks the same: USER_NOTIF
+/// without a listener and TRACE without a tracer both are ENOSYS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// Nobody.
+    Nobody,
+    /// A supervisor: the program of this index has a listener.
+    Supervisor(usize),
+    /// A tracer.
+    Tracer,
 }
 
 /// What came of a stack of programs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
-    /// The results of seccomp(2), as far as it came.
+    /// The results of seccomp(2), as far as it came; 0 for a listener.
     pub installed: Vec<Outcome>,
     /// What came of each call, as far as it came.
     pub calls: Vec<Outcome>,
 }
 
-#[repr(C)]
-struct Area {
-    trap: Trap,
-    /// The programs that were installed, or are being.
-    installing: AtomicU32,
-    /// The calls that were made, or are being.
-    calling: AtomicU32,
-    pid: AtomicI64,
-    first: u32,
-    programs: u32,
-    calls: u32,
-    program: [SockFprog; MOST_PROGRAMS],
-    call: [SeccompData; MOST_CALLS],
-    result: [AtomicI64; MOST_PROGRAMS + MOST_CALLS],
-    /// 0 for a result, else the SIGSYS's data, and more.
-    trapped: [AtomicI64; MOST_PROGRAMS + MOST_CALLS],
-    trap_nr: [AtomicU32; MOST_PROGRAMS + MOST_CALLS],
-    trap_arch: [AtomicU32; MOST_PROGRAMS + MOST_CALLS],
-}
-
-/// Installs programs and makes calls in tasks that are thrown away.
+/// Installs programs and makes calls in threads that are thrown away.
+///
+/// They belong to a process that has a guard on it, so that calls under test
+/// are not made, and shares memory with this one. It is there as long as no
+/// program kills it.
 pub struct Programs {
     block: Block<Area>,
     guard: Program,
+    keeper: Option<i32>,
+    _place: Place,
 }
 
 impl Programs {
-    /// Prepares for them. From now on this process leaves no core: before
-    /// Linux 5.16 a task's core takes all along that share its memory.
+    /// Prepares for them. From now on this process leaves no core (before Linux
+    /// 5.16 a task's core takes all along that share its memory), and the
+    /// calling thread stays on its processor.
     ///
     /// # Errors
     ///
-    /// That of prctl(2).
-    pub fn new() -> Result<Self, Errno> {
+    /// What cannot be had here.
+    pub fn new() -> Result<Self, Trouble> {
         // SAFETY: sets an attribute of this process.
-        Errno::result(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) })?;
-        Ok(Self { block: Block::new(), guard: guard() })
+        let dumpable = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+        Errno::result(dumpable).map_err(Trouble::of("PR_SET_DUMPABLE"))?;
+        // SAFETY: asks about a descriptor.
+        let input = unsafe { libc::fcntl(0, libc::F_GETFD) };
+        // Its number could be a listener's, or a filter's word for success.
+        Errno::result(input).map_err(Trouble::of("standard input, which must be open"))?;
+        let place = Place::here()?;
+        Ok(Self { block: Block::new(), guard: guard(), keeper: None, _place: place })
     }
 
     /// Installs programs, oldest first, above the guard, and makes the calls:
@@ -83,121 +97,230 @@ impl Programs {
     ///
     /// # Errors
     ///
-    /// That of clone(2).
+    /// What kept the kernel from being asked.
     ///
     /// # Panics
     ///
-    /// When there are more than [`MOST_PROGRAMS`] - 1 or [`MOST_CALLS`], or a
+    /// When there are more than [`MOST_PROGRAMS`] or [`MOST_CALLS`], or a
     /// program that is longer than seccomp(2) can be told.
     pub fn run<P: AsRef<[SockFilter]>>(
         &mut self,
         programs: &[P],
         calls: &[SeccompData],
-    ) -> Result<Observed, Errno> {
-        assert!(programs.len() < MOST_PROGRAMS && calls.len() <= MOST_CALLS);
+        watch: Watch,
+    ) -> Result<Observed, Trouble> {
+        assert!(programs.len() <= MOST_PROGRAMS && calls.len() <= MOST_CALLS);
         assert!(programs.iter().all(|one| one.as_ref().len() <= usize::from(u16::MAX)));
+        self.keeper()?;
+        {
+            // SAFETY: the keeper sleeps and has no thread; it holds no reference
+            // to what is not atomic.
+            let case = unsafe { &mut (*self.block.pointer()).case };
+            for (index, (to, from)) in case.program.iter_mut().zip(programs).enumerate() {
+                *to = (task::fprog(from.as_ref()), watch.flags(index));
+            }
+            case.call[..calls.len()].copy_from_slice(calls);
+            (case.programs, case.calls) = (programs.len(), calls.len());
+            case.traced = watch == Watch::Tracer;
+        }
         let mut observed = Observed::default();
-        let pointer = self.block.pointer();
-        for _ in 0..MOST_TASKS {
-            let first = observed.calls.len();
-            {
-                // SAFETY: no task runs that could look at it.
-                let area = unsafe { &mut *pointer };
-                area.program[0] = task::fprog(&self.guard);
-                for (to, from) in area.program[1..].iter_mut().zip(programs) {
-                    *to = task::fprog(from.as_ref());
-                }
-                area.call[..calls.len()].copy_from_slice(calls);
-                (area.programs, area.calls) = (programs.len() as u32 + 1, calls.len() as u32);
-                area.first = first as u32;
-                (area.installing, area.calling) = (0.into(), area.first.into());
-            }
-            let pid = self.block.start(libc::CLONE_VFORK, run).map_err(Errno::from_raw)?;
-            task::wait(pid);
-            // SAFETY: the task has ended; nobody else writes.
-            let area = unsafe { &*pointer };
-            let installing = area.installing.load(Ordering::Acquire) as usize;
-            let at = |index| area.outcome(index);
-            // The guard's own result is no part of it.
-            let whole = installing > programs.len();
-            let installed = if whole { programs.len() } else { installing.saturating_sub(1) };
-            observed.installed = (1..=installed).map(at).collect();
-            if !whole {
-                observed.installed.push(Outcome::Killed);
+        for _ in 0..MOST_KILLED {
+            let first = programs.len() + observed.calls.len();
+            let there = self.turn(observed.calls.len(), watch)?;
+            let area = self.area();
+            let at = area.at.load(Ordering::Acquire) as usize;
+            let outcome = |index| area.outcome(index, watch);
+            let killed = if there { Outcome::ThreadKilled } else { Outcome::ProcessKilled };
+            observed.installed = (0..at.min(programs.len())).map(outcome).collect();
+            if at < programs.len() {
+                observed.installed.push(killed);
                 break;
             }
-            let calling = area.calling.load(Ordering::Acquire) as usize;
-            observed.calls.extend((first..calling).map(|index| at(MOST_PROGRAMS + index)));
-            if calling == calls.len() {
+            observed.calls.extend((first..at).map(outcome));
+            if observed.calls.len() < calls.len() {
+                observed.calls.push(killed);
+            }
+            if observed.calls.len() == calls.len() {
                 break;
             }
-            observed.calls.push(Outcome::Killed);
         }
         Ok(observed)
     }
 
+    fn area(&self) -> &Area {
+        // SAFETY: what tasks write are atomics, and the rest is written in
+        // `run` alone, which lends nothing out then.
+        unsafe { &*self.block.pointer() }
+    }
+
+    /// Has a thread go through the case from that call on; whether the process
+    /// is still there.
+    fn turn(&mut self, first: usize, watch: Watch) -> Result<bool, Trouble> {
+        let keeper = self.keeper()?;
+        // SAFETY: the keeper sleeps and has no thread.
+        unsafe { (*self.block.pointer()).case.first = first };
+        let area = self.area();
+        area.at.store(0, Ordering::Relaxed);
+        area.tid.store(0, Ordering::Relaxed);
+        area.slot.iter().for_each(|slot| slot.watched.store(0, Ordering::Relaxed));
+        task::set_and_wake(&area.turn, KEEPER);
+        let watched = match watch {
+            Watch::Nobody => Ok(()),
+            Watch::Supervisor(index) => supervise(area, index),
+            Watch::Tracer => trace(area),
+        };
+        if let Err(trouble) = watched {
+            self.end();
+            return Err(trouble);
+        }
+        task::sleep_while(&area.turn, KEEPER);
+        if area.turn.load(Ordering::Acquire) == NOBODY {
+            self.keeper = None;
+            let status = task::wait(keeper).map_err(Trouble::of("wait4(2)"))?;
+            let killed = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGSYS;
+            return if killed { Ok(false) } else { Err(Trouble::Ended(status)) };
+        }
+        let started = task::get(&area.started);
+        Errno::result(started as i32)
+            .map_err(|_| Trouble::Call("clone(2)", Errno::from_raw(-started as i32)))?;
+        Ok(true)
+    }
+
+    /// The process for threads, which is started where there is none.
+    fn keeper(&mut self) -> Result<i32, Trouble> {
+        if let Some(keeper) = self.keeper {
+            return Ok(keeper);
+        }
+        // SAFETY: no task runs that could look at it.
+        unsafe { (*self.block.pointer()).case.guard = task::fprog(&self.guard) };
+        self.area().turn.store(KEEPER, Ordering::Release);
+        let keeper = self.block.start(keep).map_err(Trouble::of("clone(2)"))?;
+        self.keeper = Some(keeper);
+        task::sleep_while(&self.area().turn, KEEPER);
+        if self.area().turn.load(Ordering::Acquire) == NOBODY {
+            self.keeper = None;
+            let status = task::wait(keeper).map_err(Trouble::of("wait4(2)"))?;
+            return Err(Trouble::Ended(status));
+        }
+        match task::get(&self.area().guarded) {
+            0 => Ok(keeper),
+            error => {
+                self.end();
+                Err(Trouble::Call("seccomp(2)", Errno::from_raw(-error as i32)))
+            }
+        }
+    }
+
+    /// Ends the process, whatever its threads are doing.
+    fn end(&mut self) {
+        let Some(keeper) = self.keeper.take() else { return };
+        // SAFETY: the process is this one's child and was not waited for.
+        unsafe { libc::kill(keeper, libc::SIGKILL) };
+        // A thread that is traced is waited for, too, and first.
+        let tid = self.area().tid.load(Ordering::Acquire);
+        if tid != 0 {
+            let _ = task::wait(tid as i32);
+        }
+        let _ = task::wait(keeper);
+    }
+
     /// What should come of it, by evaluation; `installs` says what seccomp(2)
-    /// makes of a program above others, where it is made.
-    pub fn expected<P: AsRef<[SockFilter]>>(
+    /// makes of a program above others, where it is made. Calls that should be
+    /// the end of a task are put last, and of each kind only one is kept: the
+    /// others go on in one task, and all that a case costs is bounded.
+    pub fn foresee<P: AsRef<[SockFilter]>>(
         &self,
         programs: &[P],
-        calls: &[SeccompData],
+        calls: &mut Vec<SeccompData>,
+        watch: Watch,
         mut installs: impl FnMut(&[&[SockFilter]], &[SockFilter]) -> i64,
     ) -> Observed {
-        let mut expected = Observed::default();
-        let mut stack: Vec<&[SockFilter]> = vec![&self.guard];
+        let mut foreseen = Observed::default();
+        let mut stack = Stack { programs: vec![&self.guard], watch, listener: None };
         for (index, program) in programs.iter().enumerate() {
             let program = program.as_ref();
             // SAFETY: only the address is taken.
-            let at = unsafe { &raw const (*self.block.pointer()).program[index + 1] };
+            let at = unsafe { &raw const (*self.block.pointer()).case.program[index].0 };
             let data = SeccompData {
                 nr: libc::SYS_seccomp as i32,
                 arch: AUDIT_ARCH_X86_64,
                 instruction_pointer: task::install_address(),
-                args: [libc::SECCOMP_SET_MODE_FILTER.into(), 0, at as u64, 0, 0, 0],
+                args: task::installing(at, watch.flags(index)),
             };
-            let outcome = outcome_of(&stack, &data);
-            let outcome = match outcome {
-                Outcome::Made => Outcome::Returned(installs(&stack, program)),
-                // In seccomp(2) a task has no way out but to end.
-                Outcome::Trapped(..) => Outcome::Killed,
-                other => other,
-            };
-            expected.installed.push(outcome);
-            match outcome {
-                Outcome::Returned(0) if outcome_of(&stack, &data) == Outcome::Made => {
-                    stack.push(program);
+            let mut outcome = stack.outcome(&data);
+            if outcome == Outcome::Made {
+                let raw = installs(&stack.programs, program);
+                outcome = Outcome::Returned(raw);
+                if raw == 0 {
+                    if watch == Watch::Supervisor(index) {
+                        stack.listener = Some(stack.programs.len());
+                    }
+                    stack.programs.push(program);
                 }
-                Outcome::Killed => return expected,
-                _ => {}
+            }
+            foreseen.installed.push(outcome);
+            if outcome.kills() {
+                calls.clear();
+                return foreseen;
             }
         }
-        let mut killed = 0;
-        for data in calls {
+        let mut last = [None; MOST_KILLED];
+        calls.retain(|data| {
             let instruction_pointer = instruction_pointer(data.arch);
-            let outcome = outcome_of(&stack, &SeccompData { instruction_pointer, ..*data });
-            expected.calls.push(outcome);
-            killed += usize::from(outcome == Outcome::Killed);
-            if killed == MOST_TASKS {
-                break;
+            let outcome = stack.outcome(&SeccompData { instruction_pointer, ..*data });
+            match outcome {
+                Outcome::ThreadKilled => last[0] = Some((*data, outcome)),
+                Outcome::ProcessKilled => last[1] = Some((*data, outcome)),
+                _ => foreseen.calls.push(outcome),
             }
+            !outcome.kills()
+        });
+        for (data, outcome) in last.into_iter().flatten() {
+            calls.push(data);
+            foreseen.calls.push(outcome);
         }
-        expected
+        foreseen
+    }
+}
+
+impl Drop for Programs {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Watch {
+    /// The flags with which the program of that index is installed.
+    fn flags(self, index: usize) -> u64 {
+        if self == Watch::Supervisor(index) { libc::SECCOMP_FILTER_FLAG_NEW_LISTENER } else { 0 }
+    }
+}
+
+impl Outcome {
+    fn kills(self) -> bool {
+        matches!(self, Outcome::ThreadKilled | Outcome::ProcessKilled)
     }
 }
 
 impl Area {
-    fn outcome(&self, index: usize) -> Outcome {
-        match task::get(&self.trapped[index]) {
-            0 => match task::get(&self.result[index]) {
-                own if own == task::get(&self.pid) => Outcome::Made,
-                raw => Outcome::Returned(raw),
-            },
-            data => {
-                let nr = self.trap_nr[index].load(Ordering::Relaxed).cast_signed();
-                let arch = self.trap_arch[index].load(Ordering::Relaxed);
-                Outcome::Trapped((data - 1) as u32, nr, arch)
-            }
+    fn outcome(&self, index: usize, watch: Watch) -> Outcome {
+        let slot = &self.slot[index];
+        let raw = task::get(&slot.raw);
+        match (slot.watched.load(Ordering::Acquire), watch) {
+            (1.., Watch::Supervisor(_)) if raw == ANSWER => return Outcome::Notified,
+            (told @ 1.., Watch::Tracer) if raw == ANSWER => return Outcome::Traced(told - 1),
+            _ => {}
+        }
+        if slot.trapped.load(Ordering::Relaxed) > 0 {
+            let [data, nr, arch] =
+                [&slot.errno, &slot.nr, &slot.arch].map(|word| word.load(Ordering::Relaxed));
+            return Outcome::Trapped(data, nr.cast_signed(), arch);
+        }
+        match raw {
+            // The number of a listener is of no interest.
+            1.. if watch == Watch::Supervisor(index) => Outcome::Returned(0),
+            raw if raw == task::get(&self.pid) => Outcome::Made,
+            raw => Outcome::Returned(raw),
         }
     }
 }
@@ -208,72 +331,31 @@ pub fn instruction_pointer(arch: u32) -> u64 {
     traced_return_addresses()[usize::from(arch == AUDIT_ARCH_I386)]
 }
 
-/// Keeps calls under test from being made: they are TRACE without a tracer,
-/// unless a program says something stronger. getpid(2) alone may be made.
-fn guard() -> Program {
-    let [syscall, int80] = traced_return_addresses();
-    let mut text = String::new();
-    for (name, address, nr) in [("a", syscall, 39), ("b", int80, 20)] {
-        text += &format!(
-            "ld [instruction_pointer]\njeq #{}, {name}1, {name}9\n\
-             {name}1: ld [instruction_pointer.hi]\njeq #{}, {name}2, {name}9\n\
-             {name}2: ld [nr]\njeq #{nr}, {name}3, {name}4\n\
-             {name}3: ret ALLOW\n{name}4: ret TRACE(1)\n{name}9: ",
-            address as u32,
-            address >> 32,
-        );
-    }
-    text += "ret ALLOW\n";
-    crate::bpf::assemble(&text).unwrap_or_else(|error| panic!("the guard: {error}"))
+/// Programs as they are installed, oldest first, the guard among them.
+struct Stack<'p> {
+    programs: Vec<&'p [SockFilter]>,
+    watch: Watch,
+    /// Which of them has a listener.
+    listener: Option<usize>,
 }
 
-/// What should come of a call under a stack of programs.
-fn outcome_of(stack: &[&[SockFilter]], data: &SeccompData) -> Outcome {
-    let word = evaluate_stack(stack, data).map_or(Action::Allow.to_u32(), |(_, word)| word);
-    let low = word & libc::SECCOMP_RET_DATA;
-    match word & libc::SECCOMP_RET_ACTION_FULL {
-        libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG => Outcome::Made,
-        libc::SECCOMP_RET_TRACE | libc::SECCOMP_RET_USER_NOTIF => {
-            Outcome::Returned(-i64::from(libc::ENOSYS))
+impl Stack<'_> {
+    /// What should come of a call.
+    fn outcome(&self, data: &SeccompData) -> Outcome {
+        let no_such_call = Outcome::Returned(-i64::from(libc::ENOSYS));
+        let Some((index, word)) = evaluate_stack(&self.programs, data) else {
+            return Outcome::Made;
+        };
+        let low = word & libc::SECCOMP_RET_DATA;
+        match word & libc::SECCOMP_RET_ACTION_FULL {
+            libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG => Outcome::Made,
+            libc::SECCOMP_RET_TRACE if self.watch == Watch::Tracer => Outcome::Traced(low),
+            libc::SECCOMP_RET_USER_NOTIF if self.listener == Some(index) => Outcome::Notified,
+            libc::SECCOMP_RET_TRACE | libc::SECCOMP_RET_USER_NOTIF => no_such_call,
+            libc::SECCOMP_RET_ERRNO => Outcome::Returned(-i64::from(low.min(4095))),
+            libc::SECCOMP_RET_TRAP => Outcome::Trapped(low, data.nr, data.arch),
+            libc::SECCOMP_RET_KILL_THREAD => Outcome::ThreadKilled,
+            _ => Outcome::ProcessKilled,
         }
-        libc::SECCOMP_RET_ERRNO => Outcome::Returned(-i64::from(low.min(4095))),
-        libc::SECCOMP_RET_TRAP => Outcome::Trapped(low, data.nr, data.arch),
-        _ => Outcome::Killed,
-    }
-}
-
-/// The task.
-extern "C" fn run(area: u64) {
-    // SAFETY: the parent keeps the block until this task has ended, and waits.
-    let area = unsafe { &*(area as *const Area) };
-    area.trap.reset();
-    task::prepare();
-    area.pid.store(task::own(libc::SYS_getpid, [0; 6]), Ordering::Relaxed);
-    for index in 0..area.programs as usize {
-        let Some(program) = area.program.get(index) else { break };
-        let raw = task::install(program, 0);
-        area.note(index, raw);
-        area.installing.store(index as u32 + 1, Ordering::Release);
-    }
-    for index in area.first as usize..area.calls as usize {
-        let Some(data) = area.call.get(index) else { break };
-        area.trap.count.store(0, Ordering::Relaxed);
-        let number = data.nr.cast_unsigned().into();
-        let raw = task::call(&area.trap, number, &data.args, data.arch == AUDIT_ARCH_I386);
-        area.note(MOST_PROGRAMS + index, raw);
-        area.calling.store(index as u32 + 1, Ordering::Release);
-    }
-    task::end()
-}
-
-impl Area {
-    fn note(&self, index: usize, raw: i64) {
-        let Some(result) = self.result.get(index) else { return };
-        let trapped = self.trap.count.swap(0, Ordering::Relaxed) > 0;
-        let data = i64::from(self.trap.errno.load(Ordering::Relaxed)) + 1;
-        result.store(raw, Ordering::Relaxed);
-        self.trapped[index].store(if trapped { data } else { 0 }, Ordering::Relaxed);
-        self.trap_nr[index].store(self.trap.nr.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.trap_arch[index].store(self.trap.arch.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
