@@ -8,7 +8,7 @@ use crate::abi::AUDIT_ARCH_X86_64;
 use crate::bpf::code::{JEQ_K, LD_IMM, LD_W_ABS, RET_K, jump, stmt};
 use crate::bpf::{Program, validate};
 use crate::filter::{Action, evaluate_stack};
-use crate::generate::{Addfd, Call, Case, Id, Onlooker, Response, Stack, from_bytes};
+use crate::generate::{Addfd, Call, Case, Id, Onlooker, Response, Stack, from_bytes, repair};
 use crate::scenario::{Scenario, parse, parse_step};
 
 /// The scenario that says the same as a case; `None` where the case is a text,
@@ -32,7 +32,9 @@ pub fn scenario_of(target: Target, bytes: &[u8]) -> Option<Scenario> {
         Target::ScenarioText | Target::RunRecord => return None,
     };
     let name = format!("found/{}", target.name());
-    parse(&name, &name, &text).ok()?.into_iter().next()
+    let mut scenario = parse(&name, &name, &text).ok()?.into_iter().next()?;
+    // Not every call can be made by an actor: clone(2) would make two of it.
+    repair(&mut scenario).then_some(scenario)
 }
 
 /// Something that is asked about a notification, the last of those that it
