@@ -18,7 +18,7 @@ use crate::model::{Agreement, Disagreement, Setting, agree};
 use crate::profile::Profile;
 use crate::scenario::{Scenario, Schedule};
 use crate::trace::Trace;
-use crate::verdict::unset_stage;
+use crate::verdict::unset_by;
 
 /// Which cases to run, and what to judge them by.
 #[derive(Clone, Debug)]
@@ -124,7 +124,10 @@ impl Plan {
         match agree(&self.setting(schedule), trace) {
             Agreement::Allowed { .. } => Judgement::Allowed,
             Agreement::Beyond { why, .. } => Judgement::Beyond(why),
-            Agreement::Refused(disagreement) => match unset_stage(schedule, trace) {
+            // Filters that are made up may well keep a stage from being set, which
+            // the model foresees: only a failure that it does not is trouble.
+            Agreement::Refused(disagreement) => match unset_by(schedule, trace, disagreement.event)
+            {
                 Some(why) => Judgement::Trouble(why),
                 None => Judgement::Refused(disagreement),
             },

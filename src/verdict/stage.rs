@@ -9,9 +9,13 @@ use crate::trace::Trace;
 /// trace says something all the same; else all that follows is of another
 /// scenario, and no finding.
 pub fn unset_stage(schedule: &Schedule, trace: &Trace) -> Option<String> {
-    let event = trace.events.iter().find(|event| {
-        event.act.and_then(|act| schedule.acts.get(act)).is_some_and(|act| act.setup)
-    })?;
+    (0..trace.events.len()).find_map(|event| unset_by(schedule, trace, event))
+}
+
+/// The same, if it is this event of the trace that tells of it.
+pub fn unset_by(schedule: &Schedule, trace: &Trace, event: usize) -> Option<String> {
+    let event = trace.events.get(event)?;
+    schedule.acts.get(event.act?).filter(|act| act.setup)?;
     let actor = event.actor.as_ref().map(|actor| format!("{actor}: ")).unwrap_or_default();
     Some(format!("the stage was not set: {actor}{}: {}", event.text, event.outcome))
 }
