@@ -114,9 +114,13 @@ pub(super) extern "C" fn keep(block: u64) {
     let area = block as *const Area;
     // SAFETY: the parent keeps the block as long as this process lives. Only
     // atomics of it are looked at here.
-    let (trap, turn) = unsafe { (&(*area).trap, &(*area).turn) };
+    let trap = unsafe { &(*area).trap };
     // SAFETY: as above.
-    let (started, pid) = unsafe { (&(*area).started, &(*area).pid) };
+    let turn = unsafe { &(*area).turn };
+    // SAFETY: as above.
+    let started = unsafe { &(*area).started };
+    // SAFETY: as above.
+    let pid = unsafe { &(*area).pid };
     trap.reset();
     task::own(libc::SYS_set_tid_address, [turn.as_ptr() as u64, 0, 0, 0, 0, 0]);
     task::prepare();
