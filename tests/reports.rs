@@ -125,7 +125,7 @@ fn a_behaviour_has_the_facts_behind_it_with_their_commits() {
         all(&page, "[id='recv.after-last-exit'] ul.short li").into_iter().map(text).collect();
     let fact = told.iter().find(|one| one.contains("95036a79e7b5")).expect("the commit is told");
     assert!(fact.contains("mainline since 6.11"), "{fact}");
-    assert!(fact.contains("5.10.262 to 6.1.192: no; 6.12.117 to 7.2.13: yes"), "{fact}");
+    assert!(fact.contains("5.10.262 to 6.1.192: no; 6.12.118 to 7.2.13: yes"), "{fact}");
     // What changed says why, and leads to the fact.
     let link = "#changes ~ div a.why[href='#fact-recv-ends-when-last-user-exits']";
     assert!(!all(&page, link).is_empty());
@@ -227,11 +227,11 @@ fn other_forms_say_the_same() {
     let book = published();
     let rst = book::rst(&book);
     assert!(
-        rst.contains("Changed between 6.1.192 and 6.12.117\n------------------------------------")
+        rst.contains("Changed between 6.1.192 and 6.12.118\n------------------------------------")
     );
     assert!(rst.contains("``end: S: recv L``\\ : ``blocks``\\  → ``ENOENT``"));
     let man = book::man(&book);
-    assert!(man.contains(".SH \"CHANGED BETWEEN 6.1.192 AND 6.12.117\""));
+    assert!(man.contains(".SH \"CHANGED BETWEEN 6.1.192 AND 6.12.118\""));
     let data: serde_json::Value = serde_json::to_value(&book).expect("a book is plain data");
     assert_eq!(data["kernels"].as_array().map(Vec::len), Some(book.kernels.len()));
 }
