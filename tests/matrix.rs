@@ -70,12 +70,12 @@ fn kernels_stand_by_release_and_stretches_say_since_when(here: RunRecord) {
     let records = vec![
         new(&here, "7.2.13"),
         old(&here, "5.10.262"),
-        new(&here, "6.12.118"),
+        new(&here, "6.12.117"),
         old(&here, "6.1.192"),
     ];
     let matrix = Matrix::of(records);
     let names: Vec<&str> = matrix.kernels.iter().map(|kernel| kernel.name.as_str()).collect();
-    assert_eq!(names, ["5.10.262", "6.1.192", "6.12.118", "7.2.13"]);
+    assert_eq!(names, ["5.10.262", "6.1.192", "6.12.117", "7.2.13"]);
     let case = matrix.cases.iter().find(|case| case.scenario == "recv/after-last-exit");
     let steps = &case.expect("it differs").steps;
     let step = steps.iter().find(|step| step.label.as_deref() == Some("end")).expect("it differs");
@@ -105,7 +105,7 @@ fn what_changes_and_changes_back_is_told_as_that(here: RunRecord) {
     // As a backport to one stable series has it.
     let matrix = Matrix::of(vec![
         old(&here, "6.1.192"),
-        new(&here, "6.12.118"),
+        new(&here, "6.12.117"),
         old(&here, "6.18.15"),
         new(&here, "7.2.13"),
     ]);
@@ -113,7 +113,7 @@ fn what_changes_and_changes_back_is_told_as_that(here: RunRecord) {
     let folder = folder_of(&matrix.records);
     let output = lab(&["report", path(&folder), "--format", "markdown"]);
     let text = text(&output.stdout);
-    assert!(text.contains("## Changed between 6.12.118 and 6.18.15"), "{text}");
+    assert!(text.contains("## Changed between 6.12.117 and 6.18.15"), "{text}");
     assert!(text.contains("* it changed 3 times"), "{text}");
 }
 
@@ -132,7 +132,7 @@ fn nothing_is_said_of_a_kernel_that_gave_no_answer(here: RunRecord, #[case] verd
         ])
     };
     // Whatever it did before it was cut off.
-    for between in [old(&here, "6.12.118"), new(&here, "6.12.118")] {
+    for between in [old(&here, "6.12.117"), new(&here, "6.12.117")] {
         let matrix = kernels(between);
         assert_eq!(changes(&matrix), [(1, 3)]);
         let steps = &matrix.cases[0].steps;
@@ -140,12 +140,12 @@ fn nothing_is_said_of_a_kernel_that_gave_no_answer(here: RunRecord, #[case] verd
         assert_eq!(matrix.kernels_told(&told(&steps[0])[1].0), "6.18.15 to 7.2.13");
     }
     let matrix = Matrix::of(vec![
-        new(&here, "6.12.118"),
+        new(&here, "6.12.117"),
         without(old(&here, "6.18.15"), &verdict),
         new(&here, "7.2.13"),
     ]);
     assert!(matrix.cases.is_empty());
-    assert_eq!(matrix.kernels_told(&[0, 2]), "6.12.118, 7.2.13");
+    assert_eq!(matrix.kernels_told(&[0, 2]), "6.12.117, 7.2.13");
 }
 
 #[rstest]
@@ -159,12 +159,12 @@ fn a_change_without_a_label_is_told_beside_one_with_it(here: RunRecord) {
         event.expect("there is one").outcome = Outcome::Returned(77);
         record
     };
-    let matrix = Matrix::of(vec![old(&here, "6.1.192"), new(&here, "6.12.118"), later("7.2.13")]);
+    let matrix = Matrix::of(vec![old(&here, "6.1.192"), new(&here, "6.12.117"), later("7.2.13")]);
     assert_eq!(changes(&matrix), [(0, 1), (1, 2)]);
     let folder = folder_of(&matrix.records);
     let output = lab(&["matrix", "--from", path(&folder)]);
     let text = text(&output.stdout);
-    assert!(text.contains("7.2.13: returns 77   (changed between 6.12.118 and 7.2.13)"), "{text}");
+    assert!(text.contains("7.2.13: returns 77   (changed between 6.12.117 and 7.2.13)"), "{text}");
 }
 
 /// The record of a race: how often it went each way, 0 for a way that the
@@ -218,7 +218,7 @@ fn a_race_differs_where_a_way_was_seen_that_the_other_kernel_may_not_go(
     #[case] after: &[(Outcome, Outcome, usize)],
     #[case] steps: &[&str],
 ) {
-    let records = [race(&here, "6.1.192", before), race(&here, "6.12.118", after)];
+    let records = [race(&here, "6.1.192", before), race(&here, "6.12.117", after)];
     let found = diff(&records[0], &records[1]);
     let differing: Vec<&str> = found
         .iter()
@@ -259,7 +259,7 @@ fn a_case_that_was_not_run_is_no_other_behaviour(here: RunRecord) {
         case.trace = None;
         case.verdict = Verdict::Skipped("needs two processors".to_owned());
     }
-    let same = Matrix::of(vec![new(&here, "6.12.118"), skipping.clone(), new(&here, "7.2.13")]);
+    let same = Matrix::of(vec![new(&here, "6.12.117"), skipping.clone(), new(&here, "7.2.13")]);
     assert!(same.cases.is_empty(), "{:?}", same.cases);
     assert_eq!(same.skipped.len(), 2);
     assert_eq!(same.skipped[0].kernels, [1]);
@@ -334,7 +334,7 @@ fn the_table_is_made_of_records_that_are_there(here: RunRecord) {
 fn two_matrices_are_compared_kernel_by_kernel(here: RunRecord) {
     // One kernel of the same release, one of the same series, one alone.
     let before =
-        folder_of(&[old(&here, "5.10.262"), new(&here, "6.12.118"), new(&here, "6.19.14")]);
+        folder_of(&[old(&here, "5.10.262"), new(&here, "6.12.117"), new(&here, "6.19.14")]);
     let after = folder_of(&[old(&here, "5.10.262"), old(&here, "6.12.118")]);
     let output = lab(&["diff", path(&before), path(&after)]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));

@@ -209,11 +209,13 @@ impl Booting {
 }
 
 /// Runs jobs of these cases, in guests with so many processors, and tells each
-/// result until it is told to stop; otherwise as [`run`].
+/// result until it is told to stop. A kernel that breaks down is booted again for
+/// what is left.
 ///
 /// # Errors
 ///
-/// As [`run`]'s.
+/// An image that is none, a machine that cannot be started, a kernel that does
+/// not come to its init.
 pub fn run_jobs(
     cases: &[Case<'_>],
     jobs: &[Job],
@@ -254,7 +256,8 @@ pub fn run_jobs(
 ///
 /// # Errors
 ///
-/// As [`run`]'s.
+/// An image that is none, a machine that cannot be started, a kernel that does
+/// not come to its init.
 pub fn run_suite<'c>(
     catalogue: &'c Catalogue,
     cases: &'c [Case<'c>],
@@ -325,7 +328,8 @@ pub struct Commanded {
 ///
 /// # Errors
 ///
-/// As [`run`]'s, and a guest that breaks down before the command has ended.
+/// An image that is none, a machine that cannot be started, a kernel that does
+/// not come to its init, and a guest that breaks down before the command has ended.
 pub fn command(
     kernel: &Path,
     machine: Machine,
