@@ -19,21 +19,12 @@ const HOLDS: Unsayable = Unsayable("it holds up an access with userfaultfd(2)");
 
 pub(super) fn body(schedule: &Schedule, act: &ScheduledAct) -> Result<Body, Unsayable> {
     let writer = Writer { schedule };
-    let (statement, tell) = match act.op {
-        Op::Signal { .. }
-        | Op::Reap(_)
-        | Op::Delay(_)
-        | Op::Await(_)
-        | Op::State(_)
-        | Op::Status { .. }
-        | Op::Freeze { .. }
-        | Op::LetGo { .. } => {
-            let statement = writer.directors(act)?;
-            let statements = format!("\t(void)me, (void)data;\n\t{statement};\n\treturn 0;\n");
-            return Ok(Body { statements, tell: "NULL" });
-        }
-        _ => writer.actors(act)?,
-    };
+    if act.by.is_none() {
+        let statement = writer.directors(act)?;
+        let statements = format!("\t(void)me, (void)data;\n\t{statement};\n\treturn 0;\n");
+        return Ok(Body { statements, tell: "NULL" });
+    }
+    let (statement, tell) = writer.actors(act)?;
     let bound = match act.binds {
         Some(slot) if !matches!(act.op, Op::Recv { .. }) => {
             format!("bind_name(me, {}, {statement})", writer.slot(slot))
