@@ -78,7 +78,10 @@ pub(super) struct Look {
 /// What /proc/TID/syscall says.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Call {
+    /// It runs, or is about to.
     Running,
+    /// The task is gone, or busy with execve(2).
+    Unreadable,
     /// Asleep or stopped in this call; -1 outside any.
     In(i64),
     /// This user may not know.
@@ -109,6 +112,10 @@ impl Watched {
     /// carries the proof, see the module.
     pub fn look(&self, area: &ActorArea) -> Look {
         let call = self.call();
+        let phase = area.phase.load(Ordering::Acquire);
+        if call == Call::Running && phase != SPINNING {
+            return Look::MOVING;
+        }
         let mut buffer = [0; 16384];
         let status = match read(&self.status, &mut buffer) {
             Ok(status) => status,
@@ -122,7 +129,6 @@ impl Watched {
             line.and_then(|text| text.trim().parse::<u64>().ok())
         };
         let counts = (number("voluntary_ctxt_switches:"), number("nonvoluntary_ctxt_switches:"));
-        let phase = area.phase.load(Ordering::Acquire);
         let pending =
             || ["SigPnd:", "ShdPnd:"].iter().any(|name| field(status, name) != Some(NO_SIGNAL));
         let rest = match letter {
@@ -132,14 +138,14 @@ impl Watched {
             'Z' if reaps_itself(status) => Rest::Moving,
             'Z' => return Look { letter, ..Look::GONE },
             'R' if phase == SPINNING && !pending() && spins(area) => Rest::Idle,
-            _ if call == Call::Running => Rest::Moving,
+            _ if matches!(call, Call::Running | Call::Unreadable) => Rest::Moving,
             'T' => Rest::Stopped,
             't' => Rest::Traced,
             'D' if !self.lasting() => Rest::Moving,
             'S' | 'D' if phase == IDLE => Rest::Idle,
             'S' | 'D' => Rest::Asleep(match call {
                 Call::In(number) => number,
-                Call::Running | Call::Hidden => UNKNOWN_CALL,
+                Call::Running | Call::Unreadable | Call::Hidden => UNKNOWN_CALL,
             }),
             _ => Rest::Moving,
         };
@@ -158,8 +164,7 @@ impl Watched {
                 first.parse().map_or(Call::Running, Call::In)
             }
             Err(Some(libc::EACCES | libc::EPERM)) => Call::Hidden,
-            // Gone, or busy with execve(2): the status tells.
-            Err(_) => Call::Running,
+            Err(_) => Call::Unreadable,
         }
     }
 

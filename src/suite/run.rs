@@ -64,7 +64,7 @@ pub struct SuiteResult<'c> {
 }
 
 /// How often a case that races is run for each time that others are.
-pub const RACE_RUNS: usize = 80;
+pub const RACE_RUNS: usize = 50;
 
 /// How cases are run and judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ pub(in crate::cli) struct BisectArguments {
     /// The kernels, oldest first; unless given, those of `matrix`
     #[arg(long, value_name = "KERNEL", num_args = 1..)]
     kernels: Vec<String>,
-    /// Run it so often on each kernel, a race eighty times as often
+    /// Run it so often on each kernel, a race fifty times as often
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,

@@ -111,10 +111,13 @@ impl Director<'_> {
     /// A look at each actor; `None` if one of them moves, or has come to be
     /// since the last time.
     fn look_at_all(&self) -> Option<Vec<Option<Look>>> {
-        let looks: Vec<_> = (0..self.tasks.len()).map(|index| self.look(index)).collect();
-        let moving = looks.iter().flatten().any(|look| look.rest == Rest::Moving);
+        let rest = |index| {
+            let look = self.look(index);
+            look.is_none_or(|look| look.rest != Rest::Moving).then_some(look)
+        };
+        let looks: Vec<_> = (0..self.tasks.len()).map(rest).collect::<Option<_>>()?;
         let newborn = (0..looks.len())
             .any(|index| looks[index].is_none() && self.tid(ActorId(index)).is_some());
-        (!moving && !newborn).then_some(looks)
+        (!newborn).then_some(looks)
     }
 }
