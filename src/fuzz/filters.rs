@@ -42,7 +42,7 @@ impl Filters {
 
 /// A program without calls.
 pub(super) fn alone(program: Program) -> Case {
-    Case { programs: vec![program], calls: Vec::new(), onlooker: Onlooker::None }
+    Case { programs: vec![program], calls: Vec::new(), onlooker: Onlooker::None, deadly: false }
 }
 
 impl Oracle for Filters {
@@ -61,7 +61,12 @@ impl Oracle for Filters {
             Onlooker::Tracer => Watch::Tracer,
         };
         let programs = &case.programs;
-        let foreseen = self.programs.foresee(programs, &mut calls, watch, installs);
+        let mut foreseen = self.programs.foresee(programs, &mut calls, watch, installs);
+        if !case.deadly {
+            // They are the last.
+            foreseen.calls.retain(|outcome| !outcome.kills());
+            calls.truncate(foreseen.calls.len());
+        }
         let observed = self.programs.run(programs, &calls, watch)?;
         tell_kinds(programs, &calls, &observed, seen);
         Ok((observed != foreseen).then(|| told(&case, &calls, &observed, &foreseen)))

@@ -41,7 +41,7 @@ impl<'a> Arbitrary<'a> for Call {
 /// A call whose registers are on, or beside, what a program compares them
 /// with.
 pub fn data_for(u: &mut Unstructured<'_>, program: &[SockFilter]) -> Result<Call> {
-    let int80 = u.once_in(5);
+    let int80 = u.once_in(8);
     let nr = match u.weighted(&[(3, 0), (4, 1), (1, 2)]) {
         0 => u.one(NUMBERS),
         1 => near(u, program) as i32,

@@ -99,7 +99,7 @@ impl<'a> Arbitrary<'a> for Program {
 /// Instructions as they come.
 fn random(u: &mut Unstructured<'_>) -> Result<Vec<SockFilter>> {
     // Long ones take hundreds of times as long as short ones.
-    let len = match u.weighted(&[(232, 0), (16, 1), (6, 2), (2, 3)]) {
+    let len = match u.weighted(&[(984, 0), (26, 1), (12, 2), (2, 3)]) {
         0 => 1 + u.up_to(20),
         1 => 1 + u.up_to(300),
         2 => 0,
@@ -260,6 +260,9 @@ pub struct Case {
     pub calls: Vec<Call>,
     /// Who looks on.
     pub onlooker: Onlooker,
+    /// Whether calls are made that should be the end of a task. Each costs
+    /// another task, or process.
+    pub deadly: bool,
 }
 
 /// Who looks on, and so tells apart what else looks the same.
@@ -279,14 +282,15 @@ const CALLS: usize = 34;
 
 fn case(u: &mut Unstructured<'_>, programs: Vec<Program>, onlooker: Onlooker) -> Result<Case> {
     let all: Vec<SockFilter> = programs.iter().flat_map(|one| one.0.iter().copied()).collect();
+    let deadly = u.once_in(4);
     let calls = (0..CALLS).map(|_| data_for(u, &all)).collect::<Result<_>>()?;
-    Ok(Case { programs, calls, onlooker })
+    Ok(Case { programs, calls, onlooker, deadly })
 }
 
 impl<'a> Arbitrary<'a> for Onlooker {
     /// Each turn of these takes its time, so they are rare.
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        Ok(match u.weighted(&[(28, 0), (3, 1), (1, 2)]) {
+        Ok(match u.weighted(&[(120, 0), (7, 1), (1, 2)]) {
             0 => Onlooker::None,
             1 => Onlooker::Supervisor(u.up_to(4) as u8),
             _ => Onlooker::Tracer,

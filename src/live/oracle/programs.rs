@@ -297,7 +297,9 @@ impl Watch {
 }
 
 impl Outcome {
-    fn kills(self) -> bool {
+    /// Whether a task ends with it.
+    #[must_use]
+    pub fn kills(self) -> bool {
         matches!(self, Outcome::ThreadKilled | Outcome::ProcessKilled)
     }
 }
