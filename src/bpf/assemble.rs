@@ -17,8 +17,8 @@ use crate::abi::SockFilter;
 /// Reads assembly.
 ///
 /// * One instruction a line; `name:` before it, or on a line of its own, is a
-///   label. Comments are `; …`, `// …` and `/* … */`. `#` starts an immediate,
-///   never a comment.
+///   label. Comments are `; …`, `// …` and `/* … */`, and lines that begin with
+///   `#`, which elsewhere starts an immediate.
 /// * `ld`: `[k]`, `#k`, `M[k]`, `len`; `ldx`: `#k`, `M[k]`, `len`; `st`, `stx`:
 ///   `M[k]`. In brackets also `nr`, `arch`, `ip`, `ip_hi`, `args[i]` (the lower
 ///   word), `args[i].lo`, `args[i].hi`.
@@ -34,6 +34,9 @@ use crate::abi::SockFilter;
 /// * `.insn code, jt, jf, k` is any instruction at all.
 /// * `times n` before an instruction that goes to no label repeats it, in a
 ///   program of at most 65535 instructions so far.
+/// * Lines that `seccomp-tools` lists, of which the numbers count
+///   (` 0003: 0x15 0x00 0x01 0x00000053  if (A != mkdir) goto 0005`), and lines
+///   that `bpf_asm -c` prints (`{ 0x15,  0,  1, 0x00000053 },`).
 /// * Forms that only socket filters may use can be written too: `ldh`, `ldb`,
 ///   `ld [x + k]`, `ldx 4*([k]&0xf)`.
 ///
@@ -106,9 +109,12 @@ struct Assembler {
 
 impl Assembler {
     fn line(&mut self, cursor: &mut Cursor<'_>) -> Result<(), AssembleError> {
+        if self.foreign(cursor)? {
+            return Ok(());
+        }
         while !cursor.is_done() {
             if cursor.eat(".insn") {
-                self.raw(cursor)?;
+                self.raw(cursor, ",")?;
                 break;
             }
             let Some((name, span)) = cursor.word() else {
@@ -129,14 +135,44 @@ impl Assembler {
         if cursor.is_done() { Ok(()) } else { Err(cursor.unexpected("the end of the line")) }
     }
 
-    /// `.insn code, jt, jf, k`, in the order of `struct sock_filter`.
-    fn raw(&mut self, cursor: &mut Cursor<'_>) -> Result<(), AssembleError> {
+    /// Whether the line is a remark, or one of another tool's output.
+    fn foreign(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, AssembleError> {
+        let start = cursor.place();
+        if cursor.eat("#") || cursor.eat("===") {
+            return Ok(true);
+        }
+        if cursor.eat("{") {
+            self.raw(cursor, ",")?;
+            cursor.expect("}")?;
+            cursor.eat(",");
+            return if cursor.is_done() { Ok(true) } else { Err(cursor.unexpected("the end")) };
+        }
+        match cursor.word() {
+            Some(("line", _)) if cursor.eat("CODE") => Ok(true),
+            Some((number, span)) if number.bytes().all(|b| b.is_ascii_digit()) => {
+                cursor.expect(":")?;
+                let next = self.instructions.len();
+                if number.parse() != Ok(next) {
+                    return Err(error(span, format!("line {number}, where {next:04} is next")));
+                }
+                self.raw(cursor, "")?;
+                Ok(true)
+            }
+            _ => {
+                cursor.back_to(start);
+                Ok(false)
+            }
+        }
+    }
+
+    /// The fields of an instruction, in the order of `struct sock_filter`.
+    fn raw(&mut self, cursor: &mut Cursor<'_>, between: &str) -> Result<(), AssembleError> {
         let mut instruction = SockFilter { code: field(cursor)?, ..SockFilter::default() };
-        cursor.expect(",")?;
+        cursor.expect(between)?;
         instruction.jt = field(cursor)?;
-        cursor.expect(",")?;
+        cursor.expect(between)?;
         instruction.jf = field(cursor)?;
-        cursor.expect(",")?;
+        cursor.expect(between)?;
         instruction.k = field(cursor)?;
         self.instructions.push(instruction);
         Ok(())
@@ -168,9 +204,12 @@ impl Assembler {
         span: Range<usize>,
         cursor: &mut Cursor<'_>,
     ) -> Result<(), AssembleError> {
-        // The inverted jumps are the plain ones with the branches swapped.
+        // The inverted jumps are the plain ones with the branches swapped; some
+        // names are only bpf_asm's.
         let (plain, inverted) = match name {
             "jmp" => ("ja", false),
+            "ldi" => ("ld", false),
+            "ldxi" | "ldxb" => ("ldx", false),
             "jne" | "jneq" => ("jeq", true),
             "jlt" => ("jge", true),
             "jle" => ("jgt", true),
@@ -189,7 +228,7 @@ impl Assembler {
             return self.target(cursor, Slot::K);
         }
         let place = cursor.place();
-        let (shape, k) = operand(cursor, plain)?;
+        let (shape, k) = operand(cursor, name, plain)?;
         let Some(row) = rows.iter().find(|row| row.shape == shape) else {
             let end = cursor.place().max(place);
             let shapes: Vec<_> = rows.iter().map(|row| row.shape.to_string()).collect();

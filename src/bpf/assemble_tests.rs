@@ -113,7 +113,12 @@ fn labels_and_comments() {
 
 #[rstest]
 #[case::unknown_instruction("ldw [0]", "ldw", "unknown instruction `ldw`")]
-#[case::hash_at_start("ld [0]\n# remark", "#", "unexpected `#`")]
+#[case::listing_with_a_gap(
+    " 0001: 0x06 0x00 0x00 0x00000000",
+    "0001",
+    "line 0001, where 0000 is next"
+)]
+#[case::c_without_an_end("{ 0x06, 0, 0, 0", "", "unexpected end")]
 #[case::open_comment("ld [0] /* oh", "/*", "comment without an end")]
 #[case::second_instruction("ld [0] ret a", "ret", "unexpected `ret`")]
 #[case::wrong_operand("add M[0]", "M[0]", "`add` does not take `M[k]`")]

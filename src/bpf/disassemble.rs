@@ -34,7 +34,7 @@ fn label(at: usize) -> String {
 
 /// The row of an instruction that its name and operand describe whole. All
 /// others can be written only as `.insn`.
-fn named(instruction: SockFilter) -> Option<&'static Opcode> {
+pub(super) fn named(instruction: SockFilter) -> Option<&'static Opcode> {
     let SockFilter { code, jt, jf, k } = instruction;
     let row = opcode::find(code)?;
     let whole = (row.shape.shows_k() || k == 0) && (opcode::is_branch(code) || (jt, jf) == (0, 0));
@@ -68,25 +68,27 @@ fn labels(program: &[SockFilter]) -> BTreeSet<usize> {
 
 /// What A is known to hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Held {
+pub(super) enum Held {
     Nr,
     Arch,
+    /// Another part of `struct seccomp_data`.
+    Data,
     Other,
 }
 
 /// What is known before an instruction runs, on every path to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Known {
-    a: Held,
+pub(super) struct Known {
+    pub a: Held,
     /// The `AUDIT_ARCH_*` value that was compared with and found equal.
-    arch: Option<u32>,
+    pub arch: Option<u32>,
 }
 
 const NOTHING: Known = Known { a: Held::Other, arch: None };
 
 /// What is known before each instruction. One pass is enough, as jumps only
 /// go forward.
-fn knowledge(program: &[SockFilter]) -> Vec<Known> {
+pub(super) fn knowledge(program: &[SockFilter]) -> Vec<Known> {
     let mut before: Vec<Option<Known>> = vec![None; program.len()];
     if let Some(first) = before.first_mut() {
         *first = Some(NOTHING);
@@ -111,6 +113,7 @@ fn knowledge(program: &[SockFilter]) -> Vec<Known> {
             }
             LD_W_ABS if k == 0 => flow(0, Known { a: Held::Nr, ..known }),
             LD_W_ABS if k == 4 => flow(0, Known { a: Held::Arch, ..known }),
+            LD_W_ABS => flow(0, Known { a: Held::Data, ..known }),
             LDX_IMM | LDX_MEM | LDX_W_LEN | ST | STX | TAX => flow(0, known),
             _ => flow(0, Known { a: Held::Other, ..known }),
         }

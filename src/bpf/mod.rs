@@ -9,6 +9,7 @@
 
 mod assemble;
 pub mod code;
+mod dialect;
 mod disassemble;
 mod evaluate;
 mod opcode;
@@ -21,6 +22,8 @@ mod validate;
 #[cfg(test)]
 mod assemble_tests;
 #[cfg(test)]
+mod dialect_tests;
+#[cfg(test)]
 mod disassemble_tests;
 #[cfg(test)]
 mod evaluate_tests;
@@ -28,6 +31,7 @@ mod evaluate_tests;
 mod validate_tests;
 
 pub use assemble::assemble;
+pub use dialect::{bpf_asm_text, seccomp_tools_text};
 pub use evaluate::{always_allows, evaluate};
 pub use symbol::{action_text, action_word, arch_name, arch_value};
 pub use text::{AssembleError, SyntaxError};

@@ -7,8 +7,13 @@ use super::text::{AssembleError, Cursor};
 /// What an instruction works on, as read: its shape, and k.
 type Operand = (Shape, u32);
 
-/// What stands after the name of an instruction, before any jump target.
-pub(super) fn operand(cursor: &mut Cursor<'_>, name: &str) -> Result<Operand, AssembleError> {
+/// What stands after the name of an instruction, before any jump target; `plain`
+/// is its name in the table.
+pub(super) fn operand(
+    cursor: &mut Cursor<'_>,
+    name: &str,
+    plain: &str,
+) -> Result<Operand, AssembleError> {
     if cursor.is_done() {
         return Ok((Shape::Nothing, 0));
     }
@@ -47,10 +52,10 @@ pub(super) fn operand(cursor: &mut Cursor<'_>, name: &str) -> Result<Operand, As
         }
         _ => {
             cursor.back_to(place);
-            if name == "ret" {
+            if ["ret", "ldi", "ldxi"].contains(&name) {
                 return Ok((Shape::Immediate, immediate(cursor)?));
             }
-            let shapes = OPCODES.iter().filter(|row| row.name == name);
+            let shapes = OPCODES.iter().filter(|row| row.name == plain);
             let shapes: Vec<_> = shapes.map(|row| row.shape.to_string()).collect();
             Err(cursor.unexpected(&shapes.join(" or ")))
         }

@@ -7,6 +7,7 @@ use clap::Args;
 use super::model::{NEWEST, foreseen};
 use super::output::{Output, style};
 use super::{End, Failure};
+use crate::bpf::{Program, bpf_asm_text, seccomp_tools_text};
 use crate::model::Setting;
 use crate::profile::Profile;
 use crate::scenario::Schedule;
@@ -18,9 +19,36 @@ pub(super) struct ShowArguments {
     /// A scenario's id, or a path
     #[arg(value_name = "ID")]
     wanted: String,
+    /// How filters are written
+    #[arg(long, value_enum, default_value_t, value_name = "LANGUAGE")]
+    filters: Language,
     /// Draw what the newest kernel does by the model, too; nothing is run
     #[arg(long)]
     drawing: bool,
+}
+
+/// Texts of filters; scenarios take all of them.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Language {
+    /// Assembly with names
+    #[default]
+    Names,
+    /// What the kernel's bpf_asm reads
+    BpfAsm,
+    /// What seccomp-tools lists
+    SeccompTools,
+}
+
+impl Language {
+    fn text(self, name: &str, program: &Program) -> Result<String, Failure> {
+        match self {
+            Language::Names => Ok(program.to_string()),
+            Language::SeccompTools => Ok(seccomp_tools_text(program)),
+            Language::BpfAsm => bpf_asm_text(program).map_err(|at| {
+                Failure::User(format!("filter {name}: bpf_asm has no words for instruction {at}"))
+            }),
+        }
+    }
 }
 
 pub(super) fn show(arguments: &ShowArguments, output: &mut Output) -> Result<End, Failure> {
@@ -30,7 +58,7 @@ pub(super) fn show(arguments: &ShowArguments, output: &mut Output) -> Result<End
         let found = case.scenario.schedule().map_err(|found| {
             Failure::Harness(format!("{}: {}", case.scenario.id, found[0].message))
         })?;
-        show_case(&case, &found, output)?;
+        show_case(&case, &found, arguments.filters, output)?;
         if arguments.drawing {
             let profile = Profile::of(NEWEST);
             let setting = Setting { schedule: &found, profile: &profile, root: true };
@@ -42,12 +70,17 @@ pub(super) fn show(arguments: &ShowArguments, output: &mut Output) -> Result<End
     Ok(End::Known)
 }
 
-fn show_case(case: &Case<'_>, schedule: &Schedule, output: &mut Output) -> Result<(), Failure> {
+fn show_case(
+    case: &Case<'_>,
+    schedule: &Schedule,
+    language: Language,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let (head, reset) = (style::HEAD, anstyle::Reset);
     writeln!(output, "{head}{}{reset}\n\n{}", case.scenario.id, case.scenario)?;
     for (name, program) in &schedule.programs {
         writeln!(output, "{head}filter {name}{reset}, {} instructions", program.0.len())?;
-        for line in program.to_string().lines() {
+        for line in language.text(name, program)?.lines() {
             writeln!(output, "    {line}")?;
         }
         writeln!(output)?;
