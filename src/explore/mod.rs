@@ -18,7 +18,7 @@ use crate::model::{Agreement, Disagreement, Setting, agree};
 use crate::profile::Profile;
 use crate::scenario::{Scenario, Schedule};
 use crate::trace::Trace;
-use crate::verdict::unset_by;
+use crate::verdict::unset_stage;
 
 /// Which cases to run, and what to judge them by.
 #[derive(Clone, Debug)]
@@ -121,16 +121,13 @@ impl Plan {
 
     /// What the model says of a trace.
     pub fn judge(&self, schedule: &Schedule, trace: &Trace) -> Judgement {
-        match agree(&self.setting(schedule), trace) {
-            Agreement::Allowed { .. } => Judgement::Allowed,
-            Agreement::Beyond { why, .. } => Judgement::Beyond(why),
-            // Filters that are made up may well keep a stage from being set, which
-            // the model foresees: only a failure that it does not is trouble.
-            Agreement::Refused(disagreement) => match unset_by(schedule, trace, disagreement.event)
-            {
-                Some(why) => Judgement::Trouble(why),
-                None => Judgement::Refused(disagreement),
-            },
+        let agreement = agree(&self.setting(schedule), trace);
+        let unset = unset_stage(schedule, trace, &agreement);
+        match (agreement, unset) {
+            (Agreement::Allowed { .. }, _) => Judgement::Allowed,
+            (Agreement::Beyond { why, .. }, _) => Judgement::Beyond(why),
+            (Agreement::Refused(_), Some(why)) => Judgement::Trouble(why),
+            (Agreement::Refused(disagreement), None) => Judgement::Refused(disagreement),
         }
     }
 

@@ -171,10 +171,11 @@ pub(super) fn verdict_by(case: &Case<'_>, trace: &Trace, profile: &Profile, root
         Verdict::Conforms | Verdict::Unjudged(_) => by_model(&setting, trace, stored),
         found => found,
     };
-    match unset_stage(&schedule, trace).filter(|_| found.is_finding()) {
-        Some(why) => Verdict::Inconclusive(why),
-        None => found,
+    if !found.is_finding() {
+        return found;
     }
+    let unset = unset_stage(&schedule, trace, &model::agree(&setting, trace));
+    unset.map_or(found, Verdict::Inconclusive)
 }
 
 /// What the model says of a trace that nothing stored speaks against.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use claims::{Standing, judge_claim, observed_profile};
 pub use model::{Refusal, refusal};
-pub use stage::{unset_by, unset_stage};
+pub use stage::unset_stage;
 pub use stored::{StoredTrace, judge, missing, snapshot_file, snapshot_text, variant_of};
 
 /// What a run of a scenario says about the kernel.
