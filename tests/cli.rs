@@ -111,6 +111,19 @@ fn runs_that_differ_are_a_finding() {
 }
 
 /// Whichever of two that wait gets the notification: the model knows both ways.
+/// A page that several processes wait on is filled for all of them, once.
+#[test]
+fn a_held_page_is_let_go_once_for_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let steps = "A: access(&H, 0)\nB: access(&H, 0)\nrelease H \".\"\nA: access(&H, 0)\nrelease H";
+    let path = written(folder.path(), "held.toml", "held = [\"H\"]\n[target.A]\n[target.B]", steps);
+    let output = lab(&["run", "-v", path.to_str().expect("a text")]);
+    let told = text(&output.stdout);
+    assert_eq!(told.matches(" blocks\n").count(), 2, "{told}");
+    assert_eq!(told.matches(" ok\n").count(), 4, "{told}");
+    assert!(told.contains("nobody waits on it"), "{told}");
+}
+
 #[test]
 fn runs_that_differ_as_the_model_says_are_none() {
     let folder = tempfile::tempdir().expect("a folder");

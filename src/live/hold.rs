@@ -103,6 +103,12 @@ pub(super) fn release(uffd: &OwnedFd, index: usize, bytes: &[u8]) -> io::Result<
 /// Takes the page away for good and wakes who waits for it.
 pub(super) fn fail(uffd: &OwnedFd, index: usize, file: &File) -> io::Result<()> {
     file.set_len(0)?;
+    wake(uffd, index)
+}
+
+/// Has who waits for a page look again: another process has it by now, or nobody
+/// ever will.
+pub(super) fn wake(uffd: &OwnedFd, index: usize) -> io::Result<()> {
     let mut range = [held(index), PAGE];
     ioctl(uffd.as_raw_fd(), UFFDIO_WAKE, &mut range)
 }

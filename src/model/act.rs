@@ -322,7 +322,7 @@ impl World<'_> {
         match place {
             Place::Null | Place::Unmapped => Some(false),
             Place::Desk | Place::Edge | Place::ReadOnly => None,
-            Place::Held(page) => match self.process_ref(task).pages.get(&page) {
+            Place::Held(page) => match self.pages.get(&page) {
                 Some(true) => None,
                 Some(false) => Some(false),
                 None => {

@@ -276,12 +276,17 @@ impl World<'_> {
                     let act = self.act(*actor).map(|act| self.setting.0.schedule.acts[act].op);
                     act.is_some_and(|op| op.touches_held(held))
                 };
-                let Some(actor) = (0..self.tasks.len()).find(waits) else {
+                if !(0..self.tasks.len()).any(|actor| waits(&actor)) {
                     return not_run("nobody waits on it");
-                };
-                self.process(actor).pages.insert(held, with != Fill::Nothing);
-                if self.tasks[actor].state == State::Asleep(Wait::Page(held)) {
-                    self.ready(actor, Todo::Execute);
+                }
+                if self.pages.contains_key(&held) {
+                    return not_run("it was let go before");
+                }
+                self.pages.insert(held, with != Fill::Nothing);
+                for actor in 0..self.tasks.len() {
+                    if self.tasks[actor].state == State::Asleep(Wait::Page(held)) {
+                        self.ready(actor, Todo::Execute);
+                    }
                 }
                 Outcome::Returned(0)
             }

@@ -57,7 +57,7 @@ impl World<'_> {
             _ if (ARENA..ARENA + ARENA_DATA).contains(&address) => Some(true),
             _ if page == READONLY => Some(false),
             _ if desks => Some(true),
-            _ if held.is_some() => (process.pages.get(&held?) == Some(&true)).then_some(true),
+            _ if held.is_some() => (self.pages.get(&held?) == Some(&true)).then_some(true),
             _ => process
                 .mapped
                 .iter()

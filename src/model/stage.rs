@@ -22,6 +22,7 @@ impl<'s> World<'s> {
             processes: Vec::with_capacity(actors),
             filters: Vec::new(),
             files: vec![null],
+            pages: BTreeMap::new(),
             paths: BTreeMap::new(),
             paths_unknown: false,
             bound: BTreeMap::new(),
@@ -88,7 +89,6 @@ impl<'s> World<'s> {
                 namespaces: if own(Namespace::Pid) { vec![index] } else { Vec::new() },
                 dumpable: true,
                 grouped: false,
-                pages: BTreeMap::new(),
             });
         }
         world

@@ -25,6 +25,9 @@ pub(super) struct World<'s> {
     pub processes: Vec<Process>,
     pub filters: Vec<Filter>,
     pub files: Vec<OpenFile>,
+    /// Held pages that were let go (`true`) or taken away (`false`). All
+    /// processes share them.
+    pub pages: BTreeMap<usize, bool>,
     /// What lies in the scratch directory: name, and whether it is a directory.
     pub paths: BTreeMap<Vec<u8>, bool>,
     /// Whether a call that the model does not know has changed that.
@@ -293,8 +296,6 @@ pub(super) struct Process {
     pub dumpable: bool,
     /// Whether it is in the cgroup of those that are frozen together.
     pub grouped: bool,
-    /// Held pages that have been let go (`true`) or taken away (`false`).
-    pub pages: BTreeMap<usize, bool>,
 }
 
 /// An entry of a descriptor table.

@@ -68,6 +68,8 @@ struct Director<'s> {
     blocked: Vec<Option<usize>>,
     /// Whether the cgroup of those that were frozen is so now.
     frozen: bool,
+    /// Which held pages were let go.
+    let_go: Vec<bool>,
     observer: Observer<'s>,
     events: Vec<Event>,
     /// What delays in races are drawn from.
@@ -85,6 +87,7 @@ impl<'s> Director<'s> {
             seen: vec![None; actors],
             blocked: vec![None; actors],
             frozen: false,
+            let_go: vec![false; schedule.held.len()],
             observer: Observer::new(schedule, &set.stage.shared),
             events: Vec::new(),
             random: fastrand::Rng::with_seed(seed),

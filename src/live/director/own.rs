@@ -123,15 +123,20 @@ impl Director<'_> {
         }
     }
 
-    /// Lets the actor go whose act waits on a held page.
-    fn let_go(&self, index: usize, with: Fill) -> Result<Outcome, Trouble> {
+    /// Lets the actors go whose acts wait on a held page. All processes share it,
+    /// so that this can be done once.
+    fn let_go(&mut self, index: usize, with: Fill) -> Result<Outcome, Trouble> {
         let act = |actor| self.observer.act(actor).map(|act| &self.schedule.acts[act].op);
         let touches = |actor: &ActorId| act(*actor).is_some_and(|op| op.touches_held(index));
-        let waiting = (0..self.schedule.actors.len()).map(ActorId).find(touches);
-        let pid = waiting.and_then(|actor| self.tid(self.schedule.process_of(actor)));
-        let (Some(actor), Some(pid)) = (waiting, pid) else {
+        let pid = |actor: ActorId| Some((actor, self.tid(self.schedule.process_of(actor))?));
+        let actors = (0..self.schedule.actors.len()).map(ActorId).filter(touches);
+        let waiting: Vec<(ActorId, i32)> = actors.filter_map(pid).collect();
+        let Some(&(actor, pid)) = waiting.first() else {
             return Ok(Outcome::NotRun("nobody waits on it".to_owned()));
         };
+        if self.let_go[index] {
+            return Ok(Outcome::NotRun("it was let go before".to_owned()));
+        }
         let uffd = hold::take(pid)?;
         match with {
             Fill::Nothing => hold::fail(&uffd, index, &self.set.held[index])?,
@@ -144,6 +149,10 @@ impl Director<'_> {
             }
             Fill::Own => hold::release(&uffd, index, &[])?,
         }
+        for (_, other) in waiting.iter().filter(|(_, other)| *other != pid) {
+            hold::wake(&hold::take(*other)?, index)?;
+        }
+        self.let_go[index] = true;
         Ok(Outcome::Returned(0))
     }
 
