@@ -369,6 +369,8 @@ fn mistakes(text: &str) -> String {
 #[case::held_by_a_child("held = [\"H\"]\n[target.T]\n[target.C]", "T: fork C\nC: mkdir(&H, 0)")]
 #[case::released_with_a_number("held = [\"H\"]\n[target.T]", "release H 3")]
 #[case::held_name_twice("held = [\"H\"]\n[buffers]\nH = 8\n[target.T]", "release H")]
+#[case::shown_id(STAGE, "T: mkdir(\"d\", 0)\nS: recv L as n1\nS: send n1 val=n1.id")]
+#[case::shown_id_in_a_call(STAGE, "T: mkdir(\"d\", 0)\nS: recv L as n1\nS: mkdir(\"e\", n1)")]
 #[case::too_many_held("held = [\"A\", \"B\", \"C\", \"D\", \"E\"]\n[target.T]", "release A")]
 fn mistakes_are_told_with_their_place(#[case] header: &str, #[case] steps: &str) {
     let name = std::thread::current().name().expect("tests have names").to_owned();

@@ -1,6 +1,6 @@
 //! Turns one operation as it is written into one as it is carried out.
 
-use super::refuse::{refuse_copies, refuse_unheld};
+use super::refuse::{refuse_copies, refuse_shown_id, refuse_unheld};
 use super::resolve::Resolver;
 use super::schedule::{ActorId, Arg, Disposition, Fill, Op, Place, Register, StatusField};
 use super::{Act, Callee, Entry, Kind, Operation, Placed, Span, Transfer, Value, Verb};
@@ -13,7 +13,7 @@ pub(super) fn lower(
     operation: &Operation,
     by: Option<ActorId>,
 ) -> Option<Op> {
-    match &operation.act {
+    let op = match &operation.act {
         Act::Call { entry, call, args } => {
             let number = call_number(*entry, call);
             let Some(number) = number else {
@@ -26,18 +26,17 @@ pub(super) fn lower(
             for (register, arg) in registers.iter_mut().zip(args) {
                 *register = resolver.arg(arg, by)?;
             }
-            let op = Op::Call { entry: *entry, number, args: registers };
-            refuse_unheld(resolver, &op, by, &operation.span);
-            Some(op)
+            Op::Call { entry: *entry, number, args: registers }
         }
         Act::Verb { verb, operands, options } => {
             let words =
                 Words { resolver, by, verb: *verb, operands, options, span: &operation.span };
-            let op = words.lower(operation.binds.as_deref())?;
-            refuse_unheld(resolver, &op, by, &operation.span);
-            Some(op)
+            words.lower(operation.binds.as_deref())?
         }
-    }
+    };
+    refuse_unheld(resolver, &op, by, &operation.span);
+    refuse_shown_id(resolver, &op, &operation.span);
+    Some(op)
 }
 
 /// What the call number's register holds.

@@ -1,8 +1,8 @@
 //! Steps that no world could follow.
 
 use super::resolve::Resolver;
-use super::schedule::{ActorId, Op, Origin};
-use super::{Entry, Span};
+use super::schedule::{ActorId, Arg, Op, Origin, SlotKind};
+use super::{Entry, Field, Span};
 use crate::abi::X32_SYSCALL_BIT;
 use crate::filter::{Arch, Syscall};
 
@@ -39,5 +39,25 @@ pub(super) fn refuse_unheld(
             format!("a held page does not wait for {}", resolver.schedule.actors[by.0].name);
         let expected = "an actor that is there from the start, or a thread of it";
         resolver.mistake(span, message, expected);
+    }
+}
+
+/// Refuses an id as a number that others see: it is another one in each run
+/// (`get_random_u64` in init_listener), so no two traces would be the same.
+pub(super) fn refuse_shown_id(resolver: &mut Resolver<'_>, op: &Op, span: &Span) {
+    let shown: Vec<Arg> = match op {
+        Op::Call { args, .. } => args.to_vec(),
+        Op::Send { val, error, .. } => vec![*val, *error],
+        Op::SetRegister { value, .. } => vec![*value],
+        _ => return,
+    };
+    let is_id = |arg: &Arg| match arg {
+        Arg::Field(_, field) => *field == Field::Id,
+        Arg::Slot(slot, _) => resolver.schedule.slots[slot.0].kind == SlotKind::Notification,
+        _ => false,
+    };
+    if shown.iter().any(is_id) {
+        let message = "an id is another number in each run, and would be seen here".to_owned();
+        resolver.mistake(span, message, "a number, or another field, such as `n1.args[0]`");
     }
 }
