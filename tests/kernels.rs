@@ -26,6 +26,7 @@ fn main() {
         needs(&["5.10"], "package_as_kernel", |images| package(&images[0])),
         needs(&["5.10"], "cut_off_image", |images| cut_off_image(&images[0])),
         with_apt("mirror_answers_404", mirror_404),
+        with_apt("mirror_is_not_signed", mirror_unsigned),
         with_apt("unwritable_cache", || {
             let place = ["--kernel", "debian:6.1", "--cache", "/proc/no-such-folder"];
             refused(&place, 2, "/proc/no-such-folder")
@@ -260,22 +261,54 @@ fn file(name: &str, contents: &str, expected: &str) -> Result<(), Failed> {
 }
 
 fn mirror_404() -> Result<(), Failed> {
-    let server = TcpListener::bind("127.0.0.1:0")?;
-    let mirror = format!("http://{}/debian", server.local_addr()?);
-    std::thread::spawn(move || {
-        for stream in server.incoming() {
-            let Ok(mut stream) = stream else { continue };
-            let mut request = [0; 4096];
-            let _ = stream.read(&mut request);
-            let answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-            let _ = stream.write_all(answer.as_bytes());
-        }
-    });
+    let mirror = mirror(|_| None)?;
     let folder = tempfile::tempdir()?;
     let cache = folder.path().to_str().ok_or("not text")?;
     let arguments = ["--kernel", "debian:6.1", "--cache", cache, "--mirror", &mirror];
     refused(&arguments, 3, "the Debian archive cannot be read; see --mirror")?;
     refused(&arguments, 3, "does not have a Release file")
+}
+
+/// One that has all suites, and signatures that nobody we know has made: two
+/// ways, as apt asks for both.
+fn mirror_unsigned() -> Result<(), Failed> {
+    let release = "Origin: Debian\nSuite: none\nCodename: none\nArchitectures: amd64\n\
+                   Components: main\nDate: Sat, 01 Jan 2022 00:00:00 UTC\n";
+    let mirror = mirror(move |path| {
+        let there = path.ends_with("/InRelease") || path.ends_with("/Release");
+        there.then(|| release.to_owned())
+    })?;
+    let folder = tempfile::tempdir()?;
+    let cache = folder.path().to_str().ok_or("not text")?;
+    let arguments = ["--kernel", "debian:6.1", "--cache", cache, "--mirror", &mirror];
+    refused(&arguments, 3, "the Debian archive cannot be read; see --mirror")?;
+    refused(&arguments, 3, "is not signed")
+}
+
+/// Serves an archive, of which `content` knows the files; its address.
+fn mirror(
+    content: impl Fn(&str) -> Option<String> + Send + 'static,
+) -> Result<String, std::io::Error> {
+    let server = TcpListener::bind("127.0.0.1:0")?;
+    let address = format!("http://{}/debian", server.local_addr()?);
+    std::thread::spawn(move || {
+        for stream in server.incoming() {
+            let Ok(mut stream) = stream else { continue };
+            let mut request = [0; 4096];
+            let len = stream.read(&mut request).unwrap_or(0);
+            let request = String::from_utf8_lossy(&request[..len]).into_owned();
+            let (status, body) = match content(request.split(' ').nth(1).unwrap_or_default()) {
+                Some(body) => ("200 OK", body),
+                None => ("404 Not Found", String::new()),
+            };
+            let len = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{body}"
+            );
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    Ok(address)
 }
 
 /// `vm run` ends with this status, and a message that names the place.
