@@ -8,6 +8,7 @@
 //! interesting: a program until the kernel takes it, a scenario until all its
 //! names stand for something.
 
+mod cast;
 mod data;
 mod program;
 mod rare;

@@ -56,6 +56,11 @@ impl World<'_> {
     /// Begins the act that a task is at: with a system call, or at once.
     pub fn begin_act(&mut self, task: TaskId) {
         let op = self.op(task);
+        if let Some(Place::Held(page)) = op.place()
+            && self.pages.get(&page) == Some(&true)
+        {
+            self.leave_off("what is left in a held page is used");
+        }
         let value = |arg: Arg| self.value(task, arg);
         let at = desk(task);
         let ioctl =

@@ -276,8 +276,11 @@ impl World<'_> {
                     let act = self.act(*actor).map(|act| self.setting.0.schedule.acts[act].op);
                     act.is_some_and(|op| op.touches_held(held))
                 };
-                if !(0..self.tasks.len()).any(|actor| waits(&actor)) {
-                    return not_run("nobody waits on it");
+                match (0..self.tasks.len()).filter(waits).count() {
+                    0 => return not_run("nobody waits on it"),
+                    1 => {}
+                    // It has what one of them had for it.
+                    _ => self.leave_off("several wait on a held page"),
                 }
                 if self.pages.contains_key(&held) {
                     return not_run("it was let go before");

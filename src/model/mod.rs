@@ -24,6 +24,7 @@ mod judge;
 mod memory;
 mod notify;
 mod outcome;
+mod paths;
 mod process;
 mod ptrace;
 pub mod rules;
