@@ -8,7 +8,7 @@ use super::shared::{Record, RecordKind, Shared, notification_of};
 use super::watch::Rest;
 use crate::abi::{self, SeccompNotif};
 use crate::filter::{Arch, Syscall};
-use crate::scenario::{ActorId, Arg, Field, Op, Register, Schedule, SlotId};
+use crate::scenario::{ActorId, Arg, Entry, Field, Op, Register, Schedule, SlotId};
 use crate::trace::{
     Argument, HandlerRun, Notification, Outcome, Sender, SignalInfo, TrappedCall, Wait,
 };
@@ -211,8 +211,9 @@ impl<'s> Observer<'s> {
         let act = self.unfinished(tracee);
         let op = act.map(|act| self.schedule.acts[act].op);
         let is_a_task = match (register, op) {
-            (Register::Arg(index), Some(Op::Call { args, .. })) => {
-                matches!(args[usize::from(index) % 6], Arg::Pid(_) | Arg::Field(_, Field::Pid))
+            (Register::Arg(_), Some(Op::Call { entry, args, .. })) => {
+                let argument = register.argument(entry == Entry::Int80).map(|index| args[index]);
+                matches!(argument, Some(Arg::Pid(_) | Arg::Field(_, Field::Pid)))
             }
             (Register::Result, Some(_)) => {
                 act.is_some_and(|act| self.schedule.acts[act].returns_a_task)

@@ -275,6 +275,7 @@ impl World<'_> {
                 let waits = |actor: &TaskId| {
                     let act = self.act(*actor).map(|act| self.setting.0.schedule.acts[act].op);
                     act.is_some_and(|op| op.touches_held(held))
+                        && self.tasks[*actor].state != State::Gone
                 };
                 match (0..self.tasks.len()).filter(waits).count() {
                     0 => return not_run("nobody waits on it"),

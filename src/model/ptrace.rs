@@ -3,6 +3,7 @@
 use super::signal::{Code, info};
 use super::step::error;
 use super::world::{Extra, Info, State, TaskId, Todo, World};
+use crate::abi::AUDIT_ARCH_I386;
 use crate::scenario::{ActorId, Op, Register};
 use crate::trace::{Outcome, Wait as Waited};
 
@@ -300,10 +301,12 @@ impl World<'_> {
             }
             Op::GetRegister { register, .. } => {
                 let call = &self.tasks[tracee].call;
-                let value = match register {
-                    Register::Number => call.register as i64,
-                    Register::Result => call.result,
-                    Register::Arg(index) => call.data.args[usize::from(index) % 6] as i64,
+                let argument = register.argument(call.data.arch == AUDIT_ARCH_I386);
+                let value = match (register, argument) {
+                    (Register::Number, _) => call.register as i64,
+                    (Register::Result, _) => call.result,
+                    (Register::Arg(_), Some(index)) => call.data.args[index] as i64,
+                    (Register::Arg(_), None) => return self.unknown_result(task),
                 };
                 // Which ids are told by name is the world's business.
                 if self.task_of(value).is_some() {
@@ -315,6 +318,7 @@ impl World<'_> {
             Op::SetRegister { register, value, .. } => {
                 let value = self.value(task, value);
                 let call = &mut self.tasks[tracee].call;
+                let int80 = call.data.arch == AUDIT_ARCH_I386;
                 match register {
                     Register::Number => {
                         call.register = value;
@@ -322,6 +326,9 @@ impl World<'_> {
                         call.altered = true;
                     }
                     Register::Result => call.result = value as i64,
+                    Register::Arg(_) if int80 => {
+                        self.leave_off("a tracer changes arguments of an int80 call");
+                    }
                     Register::Arg(index) => {
                         call.data.args[usize::from(index) % 6] = value;
                         call.altered = true;

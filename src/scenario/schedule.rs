@@ -188,8 +188,22 @@ pub enum Register {
     Number,
     /// The return register (`rax`).
     Result,
-    /// An argument.
+    /// That of an argument of native calls: rdi, rsi, rdx, r10, r8, r9.
     Arg(u8),
+}
+
+impl Register {
+    /// The argument of the tracee's call that is in the register. In a call
+    /// through `int $0x80` arguments are in ebx, ecx, edx, esi, edi, ebp, so that
+    /// three are in others' registers.
+    #[must_use]
+    pub fn argument(self, int80: bool) -> Option<usize> {
+        match self {
+            Register::Arg(index @ 0..=2) if int80 => Some(4 - usize::from(index)),
+            Register::Arg(index @ 0..=5) if !int80 => Some(index.into()),
+            _ => None,
+        }
+    }
 }
 
 /// A field of `/proc/TID/status`.

@@ -186,7 +186,7 @@ verbs! {
         "PTRACE_SETOPTIONS.";
     EventMessage "event_message" Actor ACTOR, 1, [] false "PTRACE_GETEVENTMSG.";
     GetRegister "get_register" Actor &[ACTOR[0], ("a register", REGISTER)], 2, [] false
-        "PTRACE_PEEKUSER of the call number (nr), the return register (ret) or an argument.";
+        "PTRACE_PEEKUSER of the call number (nr), the return register (ret) or that of an argument of native calls (arg0 to arg5: rdi, rsi, rdx, r10, r8, r9).";
     SetRegister "set_register" Actor
         &[ACTOR[0], ("a register", REGISTER), ("a value", Kind::Number)], 3, [] false
         "PTRACE_POKEUSER of the call number (nr), the return register (ret) or an argument.";

@@ -127,7 +127,9 @@ impl Director<'_> {
     /// so that this can be done once.
     fn let_go(&mut self, index: usize, with: Fill) -> Result<Outcome, Trouble> {
         let act = |actor| self.observer.act(actor).map(|act| &self.schedule.acts[act].op);
-        let touches = |actor: &ActorId| act(*actor).is_some_and(|op| op.touches_held(index));
+        let gone = |actor: ActorId| self.seen[actor.0].is_some_and(|look| look.rest == Rest::Gone);
+        let touches =
+            |actor: &ActorId| act(*actor).is_some_and(|op| op.touches_held(index)) && !gone(*actor);
         let pid = |actor: ActorId| Some((actor, self.tid(self.schedule.process_of(actor))?));
         let actors = (0..self.schedule.actors.len()).map(ActorId).filter(touches);
         let waiting: Vec<(ActorId, i32)> = actors.filter_map(pid).collect();
