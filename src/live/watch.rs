@@ -137,7 +137,10 @@ impl Watched {
             'X' => Rest::Moving,
             'Z' if reaps_itself(status) => Rest::Moving,
             'Z' => return Look { letter, ..Look::GONE },
-            'R' if phase == SPINNING && !pending() && spins(area) => Rest::Idle,
+            // It is switched in and out, where processors are few, and does nothing.
+            'R' if phase == SPINNING && !pending() && spins(area) => {
+                return Look { rest: Rest::Idle, letter, switches: 0, hidden: false };
+            }
             _ if matches!(call, Call::Running | Call::Unreadable) => Rest::Moving,
             'T' => Rest::Stopped,
             't' => Rest::Traced,
@@ -191,11 +194,15 @@ const NO_SIGNAL: &str = "0000000000000000";
 /// and no handler runs.
 fn spins(area: &ActorArea) -> bool {
     let before = area.beat.load(Ordering::Acquire);
-    for _ in 0..100_000 {
+    for tries in 0..1_000 {
         if area.beat.load(Ordering::Acquire).wrapping_sub(before) >= 2 {
             return area.phase.load(Ordering::Acquire) == SPINNING;
         }
-        std::hint::spin_loop();
+        match tries {
+            0..100 => std::hint::spin_loop(),
+            // It may have to share this processor.
+            _ => std::thread::yield_now(),
+        }
     }
     false
 }

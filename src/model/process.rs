@@ -87,7 +87,19 @@ impl World<'_> {
         for number in closed {
             self.close(process, number);
         }
+        self.tell_of_exec(task);
         0
+    }
+
+    /// A tracee that was attached, and whose tracer has not asked for the event,
+    /// gets a SIGTRAP instead (ptrace(2), "Options"; `ptrace_event`).
+    fn tell_of_exec(&mut self, task: TaskId) {
+        let Some(traced) = &self.tasks[task].traced else { return };
+        if traced.options & libc::PTRACE_O_TRACEEXEC as u64 != 0 {
+            self.leave_off("a tracer is told of an execve");
+        } else if !traced.seized {
+            self.send_signal(task, libc::SIGTRAP, false, info(Code::User, None, 0));
+        }
     }
 
     /// Whether filters have to do with a call that the dynamic linker, the C
