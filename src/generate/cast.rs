@@ -29,6 +29,7 @@ pub(super) const CALLS: &[(&str, &str)] = &[
 const ACTIONS: &[Action] = &[
     Action::Errno(33),
     Action::Errno(0),
+    Action::Errno(0xffff),
     Action::UserNotif,
     Action::Trap(7),
     Action::Trace(5),
