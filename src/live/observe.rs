@@ -257,8 +257,8 @@ impl<'s> Observer<'s> {
         if let Some(name) = self.schedule.name_of(value) {
             return Argument::Address(name);
         }
-        // It may have come out of the call since.
-        let act = sender.and_then(|sender| self.unfinished(sender));
+        // It may have come out of the call since, and have told so.
+        let act = sender.and_then(|sender| self.unfinished(sender).or(self.done[sender.0]));
         let op = act.map(|act| self.schedule.acts[act].op);
         match op {
             Some(Op::Call { args, .. }) => match args[index] {

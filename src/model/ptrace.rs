@@ -295,6 +295,14 @@ impl World<'_> {
             {
                 return self.unknown_result(task);
             }
+            // The registers with which a handler begins.
+            Op::GetRegister { .. } if !self.tasks[tracee].delivery.frames.is_empty() => {
+                return self.unknown_result(task);
+            }
+            Op::SetRegister { .. } if !self.tasks[tracee].delivery.frames.is_empty() => {
+                self.leave_off("a tracer changes what a handler begins with");
+                0
+            }
             Op::SetRegister { .. } if self.tasks[tracee].control.is_some() => {
                 self.leave_off("a tracer changes a call of the harness");
                 0
@@ -379,8 +387,11 @@ impl World<'_> {
             Stop::Seccomp if call.data.nr < 0 => then = Todo::Leave(Some(call.result)),
             Stop::Entry | Stop::Exit | Stop::Seccomp | Stop::Event => {}
         }
-        // The tracer may have changed the result.
-        if let Todo::Deliver(result @ Some(_)) = &mut then {
+        // The tracer may have changed the result, unless the frame of a handler
+        // has it by now.
+        if let Todo::Deliver(result @ Some(_)) = &mut then
+            && self.tasks[tracee].delivery.frames.is_empty()
+        {
             *result = Some(self.tasks[tracee].call.result);
         }
         if at_call && signal != 0 {
