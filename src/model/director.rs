@@ -59,6 +59,7 @@ pub(super) fn take_turns<'s>(mut world: World<'s>, turns: &[Turn]) -> Vec<Settle
             })),
             None => {
                 acting.push(actor);
+                world.tasks[actor].raced = turns.len() > 1;
                 if delayed {
                     world.to_begin.push((actor, turn.acts.clone()));
                 } else {

@@ -47,6 +47,7 @@ impl World<'_> {
             restart_block: false,
             added: None,
             traced: None,
+            raced: false,
             ..starter
         };
     }

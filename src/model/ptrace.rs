@@ -295,12 +295,11 @@ impl World<'_> {
             {
                 return self.unknown_result(task);
             }
-            // The registers with which a handler begins.
-            Op::GetRegister { .. } if !self.tasks[tracee].delivery.frames.is_empty() => {
+            Op::GetRegister { .. } if self.is_between_calls(tracee) => {
                 return self.unknown_result(task);
             }
-            Op::SetRegister { .. } if !self.tasks[tracee].delivery.frames.is_empty() => {
-                self.leave_off("a tracer changes what a handler begins with");
+            Op::SetRegister { .. } if self.is_between_calls(tracee) => {
+                self.leave_off("a tracer changes registers outside of any call");
                 0
             }
             Op::SetRegister { .. } if self.tasks[tracee].control.is_some() => {
@@ -363,8 +362,15 @@ impl World<'_> {
         self.ready(task, Todo::Leave(Some(result)));
     }
 
-    /// Whether an argument of a tracee's call is somebody's thread id, which is
-    /// another number in each run.
+    /// Whether the registers of a stopped tracee may be others than a call's: those
+    /// with which a handler begins, or which the actor has before its first call.
+    fn is_between_calls(&self, tracee: TaskId) -> bool {
+        let this = &self.tasks[tracee];
+        let in_a_call = matches!(&this.state, State::Traced(stop, _)
+            if matches!(stop, Stop::Entry | Stop::Exit | Stop::Seccomp));
+        !this.delivery.frames.is_empty() || this.raced && !in_a_call
+    }
+
     /// Lets a stopped tracee go on, with a signal or without.
     fn resume(&mut self, tracee: TaskId, signal: i32, calls: bool) -> i64 {
         let State::Traced(stop, then) = self.tasks[tracee].state.clone() else {

@@ -69,6 +69,7 @@ impl<'s> World<'s> {
                 cpu: actor.cpu,
                 fifo: actor.policy == Some(Policy::Fifo),
                 traced: None,
+                raced: false,
             });
             let standard = Descriptor { file: 0, close_on_exec: false };
             world.processes.push(Process {

@@ -120,6 +120,9 @@ pub(super) struct Task {
     /// Whether it must die.
     pub killed: bool,
     pub frozen: bool,
+    /// Whether its last turn began together with others, so that it may be
+    /// stopped before its first call as well.
+    pub raced: bool,
     /// What came of its ADDFD.
     pub added: Option<i64>,
     /// Whether it has CAP_SYS_ADMIN in its own user namespace.
