@@ -48,6 +48,7 @@ impl World<'_> {
             added: None,
             traced: None,
             raced: false,
+            too_late: false,
             ..starter
         };
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::ptrace::Stop;
 use super::step::{ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS, error};
-use super::world::{Ending, Frame, Info, State, TaskId, Todo, Wait, World};
+use super::world::{Delivery, Ending, Frame, Info, State, TaskId, Todo, Wait, World};
 use crate::abi::{AUDIT_ARCH_I386, SeccompData};
 use crate::filter::{Arch, Syscall};
 use crate::scenario::Disposition;
@@ -260,8 +260,28 @@ impl World<'_> {
         if let Some(signal) = next(&self.tasks[task].pending) {
             return self.tasks[task].pending.remove_entry(&signal);
         }
+        if self.tasks[task].too_late {
+            return None;
+        }
         let shared = next(&self.process_ref(task).pending)?;
         self.process(task).pending.remove_entry(&shared)
+    }
+
+    /// While a task makes the frame of one handler, another thread that is awake
+    /// may take the next signal of their process.
+    fn others_may_take_the_rest(&mut self, task: TaskId, delivery: &Delivery, result: Option<i64>) {
+        let process = self.tasks[task].process;
+        let awake =
+            |thread: TaskId| thread != task && matches!(self.tasks[thread].state, State::Ready(_));
+        let rivals = self.live_threads(process).any(awake);
+        if self.tasks[task].too_late || !rivals || self.process_ref(task).pending.is_empty() {
+            return;
+        }
+        let mut other = self.clone();
+        other.tasks[task].delivery = delivery.clone();
+        other.tasks[task].too_late = true;
+        other.ready(task, Todo::Deliver(result));
+        self.others.push(other);
     }
 
     /// On the way to user mode with a result (`exit_to_user_mode_loop`).
@@ -304,6 +324,9 @@ impl World<'_> {
                 return true;
             }
             let taken_now = passed.is_some();
+            if !taken_now && !delivery.frames.is_empty() {
+                self.others_may_take_the_rest(task, &delivery, result);
+            }
             let Some((signal, info)) = passed.or_else(|| self.dequeue(task)) else {
                 // The newest frame runs first; what it held back comes before
                 // the next older one goes on.
@@ -363,6 +386,7 @@ impl World<'_> {
             }
         }
         self.tasks[task].signalled = false;
+        self.tasks[task].too_late = false;
         if delivery.again {
             self.restart(task, result.unwrap_or(ERESTARTSYS));
         } else if let Some(code) = result

@@ -70,6 +70,7 @@ impl<'s> World<'s> {
                 fifo: actor.policy == Some(Policy::Fifo),
                 traced: None,
                 raced: false,
+                too_late: false,
             });
             let standard = Descriptor { file: 0, close_on_exec: false };
             world.processes.push(Process {

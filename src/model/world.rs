@@ -120,6 +120,8 @@ pub(super) struct Task {
     /// Whether it must die.
     pub killed: bool,
     pub frozen: bool,
+    /// Whether another thread is to take what is left of the process's signals.
+    pub too_late: bool,
     /// Whether its last turn began together with others, so that it may be
     /// stopped before its first call as well.
     pub raced: bool,
