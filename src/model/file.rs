@@ -224,16 +224,16 @@ impl World<'_> {
 
     /// Those who poll a listener look again.
     pub fn wake_pollers(&mut self, filter: FilterId) {
-        let listens = |file: &OpenFile| file.kind == FileKind::Listener(filter);
-        if self.files.iter().any(listens) {
-            self.wake_pollers_of_all();
-        }
+        self.wake_pollers_of(&FileKind::Listener(filter));
     }
 
-    /// All who poll look again.
-    pub fn wake_pollers_of_all(&mut self) {
+    /// Those who poll a file look again: it is the file that they had when they
+    /// began to sleep, whatever their number stands for by now.
+    pub fn wake_pollers_of(&mut self, kind: &FileKind) {
         for task in 0..self.tasks.len() {
-            if self.tasks[task].state == State::Asleep(Wait::Ready) {
+            let held = self.tasks[task].call.holds.map(|file| &self.files[file].kind);
+            let wakes = held.is_none_or(|held| held == kind || matches!(held, FileKind::Epoll(_)));
+            if wakes && self.tasks[task].state == State::Asleep(Wait::Ready) {
                 self.ready(task, Todo::Wake(Wait::Ready));
             }
         }

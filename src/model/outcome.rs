@@ -4,7 +4,7 @@ use super::act::HARNESS;
 use super::world::{Extra, Received, TaskId, World};
 use crate::abi::{AUDIT_ARCH_I386, AUDIT_ARCH_X86_64};
 use crate::filter::{Arch, Syscall};
-use crate::scenario::{Arg, Field, Op, SlotId};
+use crate::scenario::{Arg, Entry, Field, Op, SlotId};
 use crate::trace::{Argument, Notification, Outcome, Sender};
 
 impl World<'_> {
@@ -13,6 +13,9 @@ impl World<'_> {
         let act = &self.setting.0.schedule.acts[self.tasks[task].at];
         let (op, binds) = (act.op, act.binds);
         let extra = std::mem::take(&mut self.tasks[task].call.extra);
+        // `int $0x80` returns in the lower half of the register.
+        let int80 = matches!(op, Op::Call { entry: Entry::Int80, .. });
+        let result = result.map(|raw| if int80 { i64::from(raw as i32) } else { raw });
         let Some(raw) = result else {
             if binds.is_some() {
                 self.leave_off("a name stands for a result that nobody knows");

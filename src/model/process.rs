@@ -278,9 +278,7 @@ impl World<'_> {
 
     /// Wakes those who poll a process.
     fn wake_pid_pollers(&mut self, process: TaskId) {
-        if self.files.iter().any(|file| file.kind == FileKind::Pid(process)) {
-            self.wake_pollers_of_all();
-        }
+        self.wake_pollers_of(&FileKind::Pid(process));
     }
 
     /// The thread id of a task as another sees it: 0 where its PID namespace
