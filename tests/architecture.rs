@@ -32,8 +32,8 @@ const PICTURE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "claim", "demo", "explore", "export", "fuzz", "live", "model", "profile", "report",
-            "scenario", "suite", "trace", "verdict", "vm",
+            "bpf", "claim", "demo", "explore", "export", "fuzz", "live", "model", "profile",
+            "report", "scenario", "suite", "trace", "verdict", "vm",
         ],
     ),
 ];
