@@ -26,6 +26,8 @@ pub(super) type Settled<'s> = (World<'s>, Vec<Foreseen>);
 /// Every world that turns which begin together can lead to; mostly there is
 /// one turn.
 pub(super) fn take_turns<'s>(mut world: World<'s>, turns: &[Turn]) -> Vec<Settled<'s>> {
+    world.racing = turns.len() > 1;
+    world.tasks.iter_mut().for_each(|task| task.died_racing = false);
     if let [Turn { by: None, acts, .. }] = turns {
         // The harness waits for everybody after each of its steps.
         let mut settled = vec![(world, Vec::new())];
@@ -236,6 +238,9 @@ impl World<'_> {
             Op::Signal { to: ActorId(to), signal, process } => {
                 if matches!(self.tasks[to].state, State::Unborn) {
                     return not_run("it was never started");
+                }
+                if self.tasks[to].died_racing {
+                    return Outcome::Anything;
                 }
                 let code = if process { Code::User } else { Code::Tkill };
                 let sent = self.send_signal(to, signal, process, info(code, None, 0));

@@ -48,6 +48,7 @@ impl World<'_> {
             added: None,
             traced: None,
             raced: false,
+            died_racing: false,
             too_late: false,
             ..starter
         };
@@ -157,6 +158,7 @@ impl World<'_> {
     pub fn thread_ends(&mut self, task: TaskId, ending: Ending) {
         let process = self.tasks[task].process;
         self.tasks[task].state = State::Gone;
+        self.tasks[task].died_racing = self.racing;
         let held = self.tasks[task].call.holds.take();
         let early = self.fact("released-at-exit");
         // Threads but the first are reaped as they end.

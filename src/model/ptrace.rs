@@ -164,6 +164,12 @@ impl World<'_> {
 
     /// One of a tracer's steps.
     pub fn ptrace(&mut self, task: TaskId, op: Op) {
+        if let Op::Attach(ActorId(tracee)) | Op::Seize { tracee: ActorId(tracee), .. } = op
+            && self.tasks[tracee].died_racing
+        {
+            // It may have been on its way to its end.
+            return self.unknown_result(task);
+        }
         let result = match op {
             Op::Attach(ActorId(tracee)) => self.attach(task, tracee, None),
             Op::Seize { tracee, options } => {
@@ -283,6 +289,15 @@ impl World<'_> {
                     traced.options = options;
                 }
                 error(number)
+            }
+            // Whether a later stop leaves the message there is the release's affair.
+            Op::EventMessage(_)
+                if matches!(
+                    &self.tasks[tracee].state,
+                    State::Traced(Stop::Signal(..) | Stop::Event, _)
+                ) =>
+            {
+                return self.unknown_result(task);
             }
             Op::EventMessage(_) => {
                 let message = self.tasks[tracee].traced.as_ref().map_or(0, |traced| traced.message);

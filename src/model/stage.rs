@@ -22,6 +22,7 @@ impl<'s> World<'s> {
             processes: Vec::with_capacity(actors),
             filters: Vec::new(),
             files: vec![null],
+            racing: false,
             pages: BTreeMap::new(),
             paths: BTreeMap::new(),
             paths_unknown: false,
@@ -70,6 +71,7 @@ impl<'s> World<'s> {
                 fifo: actor.policy == Some(Policy::Fifo),
                 traced: None,
                 raced: false,
+                died_racing: false,
                 too_late: false,
             });
             let standard = Descriptor { file: 0, close_on_exec: false };

@@ -25,6 +25,8 @@ pub(super) struct World<'s> {
     pub processes: Vec<Process>,
     pub filters: Vec<Filter>,
     pub files: Vec<OpenFile>,
+    /// Whether turns that began together are under way.
+    pub racing: bool,
     /// Held pages that were let go (`true`) or taken away (`false`). All
     /// processes share them.
     pub pages: BTreeMap<usize, bool>,
@@ -120,6 +122,9 @@ pub(super) struct Task {
     /// Whether it must die.
     pub killed: bool,
     pub frozen: bool,
+    /// Whether it has ended in a race that is under way: how far it is on its way
+    /// to its end is not followed.
+    pub died_racing: bool,
     /// Whether another thread is to take what is left of the process's signals.
     pub too_late: bool,
     /// Whether its last turn began together with others, so that it may be
