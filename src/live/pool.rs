@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{AccessFlags, Pid, access};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -70,7 +70,7 @@ impl Pool {
         }
         Ok(Pool {
             executable: executable.unwrap_or(Path::new("/proc/self/exe")).to_owned(),
-            scratch: std::env::temp_dir(),
+            scratch: scratch(),
             size: size.max(1),
         })
     }
@@ -201,6 +201,17 @@ impl Drop for Runner<'_> {
         if let Some(worker) = self.idle.take() {
             let _ = self.pool.bury(worker);
         }
+    }
+}
+
+/// Where workers have their folders: where the user says, else in memory, where
+/// folders that come and go with each scenario cost least.
+fn scratch() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    let usable = || access(memory, AccessFlags::W_OK | AccessFlags::X_OK).is_ok();
+    match std::env::var_os("TMPDIR") {
+        None if usable() => memory.to_owned(),
+        _ => std::env::temp_dir(),
     }
 }
 
