@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::code::*;
 use super::disassemble::{Held, Known, knowledge, named};
 use super::opcode::{self, Shape};
-use super::symbol::{action_text, arch_name, syscall_name};
+use super::symbol::{action_text, arch_name, field_text, syscall_name};
 use crate::abi::{AUDIT_ARCH_I386, AUDIT_ARCH_X86_64, SockFilter};
 
 /// The length of `struct seccomp_data`, which is all that `len` can be.
@@ -126,15 +126,12 @@ fn operator(name: &str) -> Option<&'static str> {
 
 /// The part of `struct seccomp_data` at an offset.
 fn field(offset: u32) -> String {
-    let high = |low: String| low + " >> 32";
-    match offset {
-        0 => "sys_number".to_owned(),
-        4 => "arch".to_owned(),
-        8 => "instruction_pointer".to_owned(),
-        12 => high("instruction_pointer".to_owned()),
-        16..64 if offset.is_multiple_of(8) => format!("args[{}]", (offset - 16) / 8),
-        16..64 if offset.is_multiple_of(4) => high(format!("args[{}]", (offset - 16) / 8)),
-        _ => "INVALID".to_owned(),
+    let Some(name) = field_text(offset) else { return "INVALID".to_owned() };
+    match name.as_str() {
+        "nr" => "sys_number".to_owned(),
+        "ip" => "instruction_pointer".to_owned(),
+        "ip_hi" => "instruction_pointer >> 32".to_owned(),
+        name => name.strip_suffix(".hi").map_or(name.to_owned(), |low| format!("{low} >> 32")),
     }
 }
 
