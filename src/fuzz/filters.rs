@@ -103,11 +103,12 @@ fn tell_kinds(
     }
     for outcome in observed.installed.iter().chain(&observed.calls) {
         let value = match *outcome {
-            Outcome::Returned(raw) => raw,
+            Outcome::Returned(raw) => raw.unsigned_abs(),
             Outcome::Trapped(data, ..) | Outcome::Traced(data) => data.into(),
             _ => 0,
         };
-        seen(kind((std::mem::discriminant(outcome), value)));
+        // Of numbers their length says enough: each of 65,536 is no progress.
+        seen(kind((std::mem::discriminant(outcome), value.checked_ilog2())));
     }
 }
 
