@@ -86,6 +86,10 @@ pub(super) fn settle(begin: Vec<World<'_>>) -> Vec<World<'_>> {
     let mut known = HashSet::new();
     while let Some(mut world) = open.pop() {
         open.append(&mut world.others);
+        if let Some(other) = world.decide() {
+            open.extend([world, other]);
+            continue;
+        }
         let runnable = world.runnable();
         let directs = !world.to_direct.is_empty();
         let begins = world.to_begin.len();

@@ -18,6 +18,7 @@
 
 mod act;
 mod calls;
+mod deliver;
 mod director;
 mod file;
 mod judge;

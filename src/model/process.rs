@@ -49,7 +49,6 @@ impl World<'_> {
             traced: None,
             raced: false,
             died_racing: false,
-            too_late: false,
             ..starter
         };
     }
@@ -157,6 +156,9 @@ impl World<'_> {
     /// A thread is gone; with the last one its process.
     pub fn thread_ends(&mut self, task: TaskId, ending: Ending) {
         let process = self.tasks[task].process;
+        if self.processes[process].ending.is_none() {
+            self.leave_signals(task);
+        }
         self.tasks[task].state = State::Gone;
         self.tasks[task].died_racing = self.racing;
         let held = self.tasks[task].call.holds.take();
@@ -174,7 +176,14 @@ impl World<'_> {
             self.released(file);
         }
         if self.live_threads(process).next().is_some() {
+            // A stop was waiting for this thread alone (exit_signals).
+            if self.processes[process].ending.is_none() && self.all_stopped(process) {
+                self.tell_parent_of_stop(process, libc::CLD_STOPPED);
+            }
             return;
+        }
+        if self.fact("last-thread-decides-status") {
+            self.processes[process].ending.get_or_insert(ending);
         }
         let numbers: Vec<i32> = self.processes[process].descriptors.keys().copied().collect();
         for number in numbers {
@@ -309,8 +318,8 @@ impl World<'_> {
                 && matches!(this.state, State::Asleep(_))
     }
 
-    /// How a process ended, as wait(2) tells it: all at once, or as its first
-    /// thread did.
+    /// How a process ended, as wait(2) tells it: all at once, or as its last
+    /// thread did, or its first one.
     pub fn ended(&self, process: TaskId) -> Waited {
         let this = &self.processes[process];
         match this.ending.or(this.first_ended) {

@@ -90,11 +90,16 @@ impl World<'_> {
             libc::SECCOMP_RET_USER_NOTIF => self.notify(task, filter),
             action => {
                 self.tasks[task].dead = true;
-                match action {
-                    libc::SECCOMP_RET_KILL_THREAD => self.kill_thread(task),
-                    _ => self.kill_process(task),
-                }
+                self.ready(task, Todo::Die(action));
             }
+        }
+    }
+
+    /// What filters say is the end of a task.
+    pub fn die(&mut self, task: TaskId, action: u32) {
+        match action {
+            libc::SECCOMP_RET_KILL_THREAD => self.kill_thread(task),
+            _ => self.kill_process(task),
         }
     }
 

@@ -37,6 +37,7 @@ impl<'s> World<'s> {
             rests: vec![None; actors],
             told_blocked: vec![None; actors],
             beyond: None,
+            undecided: Vec::new(),
             others: Vec::new(),
         };
         for (index, actor) in schedule.actors.iter().enumerate() {
@@ -72,7 +73,6 @@ impl<'s> World<'s> {
                 traced: None,
                 raced: false,
                 died_racing: false,
-                too_late: false,
             });
             let standard = Descriptor { file: 0, close_on_exec: false };
             world.processes.push(Process {

@@ -64,6 +64,7 @@ impl World<'_> {
             Todo::Filter { again } => self.ask_filters(task, again),
             Todo::Execute => self.execute(task),
             Todo::Leave(result) => self.leave(task, result),
+            Todo::Die(action) => self.die(task, action),
             Todo::Deliver(result) => {
                 let act = self.tasks[task].at;
                 return self.deliver(task, result) || self.tasks[task].at != act;
@@ -77,12 +78,13 @@ impl World<'_> {
         // Between a signal and the listener's lock somebody may reply; between
         // counting a request off and taking its notification the target may
         // withdraw it; between a reply and user mode anything may happen; a task
-        // may be killed before it makes its call, and after that.
+        // may be killed before it makes its call, and after that, and by another
+        // when its filters have marked it as dead.
         let between = matches!(
             todo,
             Todo::Wake(_) | Todo::Interrupted { .. } | Todo::Receive(_) | Todo::Act | Todo::Execute
         );
-        between || matches!(self.tasks[task].state, State::Ready(Todo::Receive(_)))
+        between || matches!(self.tasks[task].state, State::Ready(Todo::Receive(_) | Todo::Die(_)))
     }
 
     pub fn ready(&mut self, task: TaskId, todo: Todo) {

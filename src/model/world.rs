@@ -55,6 +55,8 @@ pub(super) struct World<'s> {
     pub told_blocked: Vec<Option<usize>>,
     /// Why nothing more can be said.
     pub beyond: Option<&'static str>,
+    /// Signals of which it is open who sees to them.
+    pub undecided: Vec<super::signal::Choice>,
     /// Other worlds that this one could as well have become.
     pub others: Vec<World<'s>>,
 }
@@ -125,8 +127,6 @@ pub(super) struct Task {
     /// Whether it has ended in a race that is under way: how far it is on its way
     /// to its end is not followed.
     pub died_racing: bool,
-    /// Whether another thread is to take what is left of the process's signals.
-    pub too_late: bool,
     /// Whether its last turn began together with others, so that it may be
     /// stopped before its first call as well.
     pub raced: bool,
@@ -211,6 +211,8 @@ pub(super) enum Todo {
     Receive(FilterId),
     /// Its call has this result; `None` for one that nobody knows.
     Leave(Option<i64>),
+    /// Is killed by its filters, with this action.
+    Die(u32),
     /// Delivers signals on the way to user mode.
     Deliver(Option<i64>),
 }

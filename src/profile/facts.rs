@@ -175,6 +175,20 @@ pub static FACTS: &[Fact] = &[
         ),
     },
     Fact {
+        id: "last-thread-decides-status",
+        summary: "A process whose threads end one by one ends as its last thread does, and not as its first one did",
+        since: (6, 0),
+        stable: &[],
+        commit: "d80f7d7b2c75 signal: Guarantee that SIGNAL_GROUP_EXIT is set on process exit",
+        source: "seen between 5.10.262 and 6.1.192; the commit's code (synchronize_group_exit)",
+        decided_by: decided(
+            "actions/kill-thread-of-the-first-one",
+            "end",
+            "exited 0",
+            "killed by SIGSYS",
+        ),
+    },
+    Fact {
         id: "recv-restarts",
         summary: "RECV interrupted by a handler with SA_RESTART is restarted",
         since: (6, 6),
