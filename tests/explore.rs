@@ -2,7 +2,10 @@
 //! they are meant to reach.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rstest::rstest;
 
 use unotify_lab::explore::{Judgement, Plan, investigate};
 use unotify_lab::generate::smaller;
@@ -84,4 +87,18 @@ fn made_up_scenarios_have_all_verbs() {
         .collect();
     assert_eq!(missing, ["store", "load", "delay", "await"]);
     assert!(races > 300, "only {races} of 3000 race");
+}
+
+/// The model allows what it once did not, however often it is run.
+#[rstest]
+fn what_once_diverged_is_allowed(#[files("tests/diverged/*.toml")] scenario: PathBuf) {
+    let ran = Command::new(env!("CARGO_BIN_EXE_unotify-lab"))
+        .args(["run", "-v", "--repeat", "4"])
+        .arg(&scenario)
+        .output()
+        .expect("it can be started");
+    let told = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{told}{}", String::from_utf8_lossy(&ran.stderr));
+    let judged = told.contains(" 1 conforming") || told.contains(" 1 skipped");
+    assert!(judged, "{told}");
 }

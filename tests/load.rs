@@ -43,7 +43,12 @@ fn without_races() -> Vec<String> {
 /// Runs scenarios, none of which may diverge or differ from run to run; the
 /// trace of each, as bytes.
 fn traces(ids: &[String], options: &[&str]) -> BTreeMap<String, String> {
-    let output = Command::new(env!("CARGO_BIN_EXE_unotify-lab"))
+    traces_by(&mut Command::new(env!("CARGO_BIN_EXE_unotify-lab")), ids, options)
+}
+
+/// The same, with a command that starts the tool.
+fn traces_by(tool: &mut Command, ids: &[String], options: &[&str]) -> BTreeMap<String, String> {
+    let output = tool
         .args(["run", "--format", "json"])
         .args(options)
         .args(ids)
@@ -76,6 +81,47 @@ fn eight_workers_beside_two_busy_loops_change_nothing() {
     assert!(plain.len() > 500, "only {} scenarios", plain.len());
     let _busy = Busy::two();
     assert_same(&plain, &traces(&ids, &["--jobs", "8"]), "beside busy loops");
+}
+
+/// On the only processor, an actor that watches for its turn, as its read(2) is
+/// refused, keeps others from nothing.
+#[test]
+fn one_processor_changes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let spinning = folder.path().join("spinning.toml");
+    let text = r#"
+        summary = "An actor watches for its turn"
+        behaviours = []
+        [target.T]
+        filters = [{ on = ["read"], do = "ERRNO(EPERM)" }]
+        [target.U]
+        filters = [{ on = ["read"], do = "ERRNO(EPERM)" }, { on = "mkdir", do = "USER_NOTIF", listener = "L" }]
+        [supervisor.S]
+        [schedule]
+        steps = """
+        T: getppid()
+        U: mkdir("d", 0)
+        S: recv L as n1
+        state T
+        S: send n1 val=3
+        T: rmdir("d")
+        kill T
+        """
+    "#;
+    std::fs::write(&spinning, text).expect("it is written");
+    let mut ids = without_races();
+    ids.push(spinning.display().to_string());
+    let plain = traces(&ids, &[]);
+    let allowed = nix::sched::sched_getaffinity(nix::unistd::Pid::this()).expect("it is known");
+    let first = (0..).find(|cpu| allowed.is_set(*cpu).expect("there is one")).expect("one");
+    let mut on_one = Command::new("taskset");
+    on_one.args(["-c", &first.to_string(), env!("CARGO_BIN_EXE_unotify-lab")]);
+    let mut traces = traces_by(&mut on_one, &ids, &["--jobs", "1"]);
+    // Two processors are a need of some, which are skipped.
+    traces.retain(|_, trace| trace != "null");
+    let plain = plain.into_iter().filter(|(id, _)| traces.contains_key(id)).collect();
+    assert!(traces.len() > 400, "only {} scenarios", traces.len());
+    assert_same(&plain, &traces, "on one processor");
 }
 
 /// All of the catalogue, races too: what is seen of one that races is within
