@@ -21,7 +21,7 @@ use list::Mutant;
 
 /// How long `explore` looks, and each of libFuzzer's targets, in seconds.
 const CATALOGUE_SECONDS: u32 = 60;
-const FUZZ_SECONDS: u32 = 120;
+const FUZZ_SECONDS: u64 = 120;
 /// What is no part of the sources, or is kept by a fuzzer.
 const LEFT_OUT: [&str; 5] = ["target", ".git", "corpus", "artifacts", "seeds"];
 
@@ -116,11 +116,19 @@ fn by_fuzzing(copy: &Path, target: &str) -> Option<String> {
     built.envs(QUICK_BUILD);
     assert_eq!(quiet(&mut built), Some(0), "the broken tree does not build");
     let start = Instant::now();
-    let mut run = Command::new(fuzz.join("run"));
-    run.arg(target).args([&format!("-max_total_time={FUZZ_SECONDS}"), "-seed=1"]);
-    run.envs(QUICK_BUILD);
-    (quiet(&mut run) == Some(1))
-        .then(|| format!("found by {target} in {:.1} s", start.elapsed().as_secs_f64()))
+    for seed in 1.. {
+        let left = FUZZ_SECONDS.checked_sub(start.elapsed().as_secs())?;
+        let mut run = Command::new(fuzz.join("run"));
+        run.arg(target).args([format!("-max_total_time={left}"), format!("-seed={seed}")]);
+        run.envs(QUICK_BUILD);
+        match quiet(&mut run) {
+            Some(1) => break,
+            // A stage that cannot be set says nothing: it is begun anew.
+            Some(3) => {}
+            _ => return None,
+        }
+    }
+    Some(format!("found by {target} in {:.1} s", start.elapsed().as_secs_f64()))
 }
 
 /// Builds the command of the copy.
