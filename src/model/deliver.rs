@@ -37,6 +37,8 @@ impl World<'_> {
                 self.thread_ends(task, ending.unwrap_or(Ending::Signal(libc::SIGKILL)));
                 return true;
             }
+            // signal_delivered
+            self.tasks[task].blocked |= std::mem::take(&mut self.tasks[task].delivery.to_block);
             // What a tracer has passed on comes before anything else
             // (ptrace_signal).
             let passed = self.tasks[task].passed.take();
@@ -68,7 +70,8 @@ impl World<'_> {
                 },
             }
             // Others may come between: with another signal, or to take one of
-            // the process.
+            // the process. The same signal again, before the handler holds it
+            // back, ends the process if it was to have that handler once.
             if !self.tasks[task].killed && self.others_may_act(task) {
                 self.ready(task, Todo::Deliver(result));
                 return true;
@@ -122,7 +125,7 @@ impl World<'_> {
                 delivery.frames.push(Frame { signal, info, blocked });
                 let flags = flags as i32;
                 if flags & libc::SA_NODEFER == 0 {
-                    self.tasks[task].blocked |= bit(signal);
+                    delivery.to_block = bit(signal);
                 }
                 if flags & libc::SA_RESETHAND != 0 {
                     self.process(task).dispositions.insert(signal, Disposition::Default);

@@ -148,6 +148,8 @@ pub(super) struct Delivery {
     pub frames: Vec<Frame>,
     /// Whether the call is made again after them.
     pub again: bool,
+    /// Signals that the newest of them is to hold back, and does not yet.
+    pub to_block: u64,
 }
 
 /// The frame of a handler.
