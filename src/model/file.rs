@@ -141,9 +141,12 @@ impl World<'_> {
             return self.unknown_result(task);
         };
         let (Poll::Events { fd, .. } | Poll::Select { fd, .. } | Poll::Epoll { fd, .. }) = poll;
-        self.tasks[task].call.holds = self.file(task, fd);
+        // The file that it found first is kept until it returns (__pollwait).
+        let file = self.file(task, fd);
+        let kept = self.tasks[task].call.holds;
+        self.tasks[task].call.holds = kept.or(file);
         let found = match poll {
-            Poll::Events { fd, events, .. } => match self.file(task, fd) {
+            Poll::Events { fd, events, .. } => match file {
                 None if fd < 0 => Some(Outcome::Ready(0)),
                 None => Some(Outcome::Ready(libc::POLLNVAL as u32)),
                 Some(file) => {
@@ -151,11 +154,13 @@ impl World<'_> {
                     self.events(file).map(|ready| Outcome::Ready(ready & (events | always)))
                 }
             },
-            Poll::Select { fd, .. } => match self.file(task, fd) {
+            Poll::Select { .. } => match file {
+                // Somebody has closed it meanwhile (select_poll_one).
+                None if kept.is_some() => Some(Outcome::Selected(sets(libc::POLLNVAL as u32))),
                 None => return self.ready(task, Todo::Leave(Some(error(libc::EBADF)))),
                 Some(file) => self.events(file).map(|ready| Outcome::Selected(sets(ready))),
             },
-            Poll::Epoll { fd, .. } => match self.file(task, fd) {
+            Poll::Epoll { .. } => match kept.or(file) {
                 None => return self.ready(task, Todo::Leave(Some(error(libc::EBADF)))),
                 Some(epoll) => self.epoll_events(epoll).map(Outcome::Ready),
             },
@@ -240,13 +245,14 @@ impl World<'_> {
     }
 }
 
-/// The sets of select(2) that events stand for.
+/// The sets of select(2) that events stand for (`POLLIN_SET` and the like).
 fn sets(events: u32) -> Vec<String> {
+    const FAULTS: i16 = libc::POLLERR | libc::POLLNVAL;
     let has = |mask: i16| events & mask as u32 != 0;
     [
-        ("readable", has(libc::POLLIN | libc::POLLRDNORM | libc::POLLHUP | libc::POLLERR)),
-        ("writable", has(libc::POLLOUT | libc::POLLWRNORM | libc::POLLERR)),
-        ("exceptional", has(libc::POLLPRI)),
+        ("readable", has(libc::POLLIN | libc::POLLRDNORM | libc::POLLHUP | FAULTS)),
+        ("writable", has(libc::POLLOUT | libc::POLLWRNORM | FAULTS)),
+        ("exceptional", has(libc::POLLPRI | libc::POLLNVAL)),
     ]
     .into_iter()
     .filter(|(_, has)| *has)
