@@ -129,8 +129,10 @@ impl Watched {
             line.and_then(|text| text.trim().parse::<u64>().ok())
         };
         let counts = (number("voluntary_ctxt_switches:"), number("nonvoluntary_ctxt_switches:"));
-        let pending =
-            || ["SigPnd:", "ShdPnd:"].iter().any(|name| field(status, name) != Some(NO_SIGNAL));
+        let signals = |name| {
+            field(status, name).and_then(|set| u64::from_str_radix(set, 16).ok()).unwrap_or(0)
+        };
+        let pending = || (signals("SigPnd:") | signals("ShdPnd:")) & !signals("SigBlk:") != 0;
         let rest = match letter {
             // Its end is only known to others, such as the parent who waits
             // for the process, when it is not found any more.
@@ -187,8 +189,6 @@ fn reaps_itself(status: &str) -> bool {
 
 /// The call of a task that hides it.
 const UNKNOWN_CALL: i64 = -1;
-
-const NO_SIGNAL: &str = "0000000000000000";
 
 /// Whether a spinning actor went round twice since: it has no turn to take,
 /// and no handler runs.
