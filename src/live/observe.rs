@@ -116,14 +116,17 @@ impl<'s> Observer<'s> {
 
     /// The act in which an actor was when it wrote down what has been read.
     fn unfinished(&self, actor: ActorId) -> Option<usize> {
+        self.unread(actor).next().or_else(|| self.act(actor))
+    }
+
+    /// The acts that an actor has noted, and that have not been read.
+    fn unread(&self, actor: ActorId) -> impl Iterator<Item = usize> {
         let area = &self.shared.actors[actor.0];
-        (self.read[actor.0]..)
-            .map_while(|index| area.read(index))
-            .find_map(|record| match record.kind {
-                RecordKind::Done(act) => Some(act),
-                RecordKind::Handler => None,
-            })
-            .or_else(|| self.act(actor))
+        let records = (self.read[actor.0]..).map_while(|index| area.read(index));
+        records.filter_map(|record| match record.kind {
+            RecordKind::Done(act) => Some(act),
+            RecordKind::Handler => None,
+        })
     }
 
     /// The name of a native system call.
@@ -257,21 +260,24 @@ impl<'s> Observer<'s> {
         if let Some(name) = self.schedule.name_of(value) {
             return Argument::Address(name);
         }
-        // It may have come out of the call since, and have told so.
-        let act = sender.and_then(|sender| self.unfinished(sender).or(self.done[sender.0]));
-        let op = act.map(|act| self.schedule.acts[act].op);
-        match op {
-            Some(Op::Call { args, .. }) => match args[index] {
-                Arg::Pid(actor) => {
-                    Argument::Address(format!("pid({})", self.schedule.actors[actor.0].name))
+        // It may have come out of the call since, and have told so, or of one
+        // before, and this has not been read.
+        let acts = sender.into_iter().flat_map(|sender| {
+            self.unread(sender).chain(self.act(sender)).chain(self.done[sender.0])
+        });
+        let names = acts.filter_map(|act| match self.schedule.acts[act].op {
+            Op::Call { args, .. } => match (args[index], self.task(value as i64)) {
+                (Arg::Pid(actor), Outcome::ReturnedActor(name)) => {
+                    (self.schedule.actors[actor.0].name == name).then_some(name)
                 }
-                Arg::Field(_, Field::Pid) => match self.task(value as i64) {
-                    Outcome::ReturnedActor(name) => Argument::Address(format!("pid({name})")),
-                    _ => Argument::Number(value),
-                },
-                _ => Argument::Number(value),
+                (Arg::Field(_, Field::Pid), Outcome::ReturnedActor(name)) => Some(name),
+                _ => None,
             },
-            _ => Argument::Number(value),
+            _ => None,
+        });
+        match names.take(1).next() {
+            Some(name) => Argument::Address(format!("pid({name})")),
+            None => Argument::Number(value),
         }
     }
 

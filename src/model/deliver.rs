@@ -78,8 +78,9 @@ impl World<'_> {
             }
         }
         self.tasks[task].signalled = false;
-        let again = std::mem::take(&mut self.tasks[task].delivery.again);
+        let Delivery { again, before_call, .. } = std::mem::take(&mut self.tasks[task].delivery);
         match result {
+            _ if before_call => self.ready(task, Todo::Enter),
             Some(code) if !again && is_restart(code) && self.called(task) => {
                 self.restart(task, code);
             }
@@ -92,7 +93,8 @@ impl World<'_> {
     /// Whether there is a call whose result tells whether to make it again
     /// (`syscall_get_nr`): a tracer can say that none was made.
     fn called(&self, task: TaskId) -> bool {
-        self.tasks[task].call.register as i32 != -1
+        let this = &self.tasks[task];
+        this.call.register as i32 != -1 && !this.delivery.before_call
     }
 
     /// Whether others may do something before a task goes on.
@@ -194,6 +196,13 @@ impl World<'_> {
             let process = self.tasks[task].process;
             if self.all_stopped(process) {
                 self.tell_parent_of_stop(process, libc::CLD_STOPPED);
+            }
+            // It may be in user mode already, and half through noting its result.
+            let this = &self.tasks[task];
+            let returned = result.is_some_and(|result| !is_restart(result));
+            if self.racing && returned && this.control.is_none() && this.delivery.frames.is_empty()
+            {
+                self.or(|world| world.tasks[task].state = State::Stopped(Todo::Finish(result)));
             }
         } else if self.tasks[task].frozen {
             // do_freezer_trap

@@ -65,6 +65,7 @@ impl World<'_> {
             Todo::Execute => self.execute(task),
             Todo::Leave(result) => self.leave(task, result),
             Todo::Die(action) => self.die(task, action),
+            Todo::Finish(result) => self.finish(task, result),
             Todo::Deliver(result) => {
                 let act = self.tasks[task].at;
                 return self.deliver(task, result) || self.tasks[task].at != act;
@@ -137,6 +138,13 @@ impl World<'_> {
     fn enter(&mut self, task: TaskId) {
         if self.tasks[task].killed {
             return self.ready(task, Todo::Deliver(None));
+        }
+        // A signal that came just now may find it in user mode still.
+        if self.racing && self.tasks[task].signalled {
+            self.or(|world| {
+                world.tasks[task].delivery.before_call = true;
+                world.ready(task, Todo::Deliver(None));
+            });
         }
         // Calls of the harness are not seen by anybody, but count.
         self.stop_at_call(task, Stop::Entry, Todo::Filter { again: false });

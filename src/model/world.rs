@@ -150,6 +150,8 @@ pub(super) struct Delivery {
     pub again: bool,
     /// Signals that the newest of them is to hold back, and does not yet.
     pub to_block: u64,
+    /// Whether it is in user mode, and about to make its call.
+    pub before_call: bool,
 }
 
 /// The frame of a handler.
@@ -217,6 +219,8 @@ pub(super) enum Todo {
     Die(u32),
     /// Delivers signals on the way to user mode.
     Deliver(Option<i64>),
+    /// In user mode, notes its call's result.
+    Finish(Option<i64>),
 }
 
 /// What a task sleeps for.

@@ -183,7 +183,8 @@ static void tell_notification(const struct act *act, int actor, const struct rec
 		say("%s", arg ? ", " : "");
 		if (name)
 			say("%s", name);
-		else if (in >= 0 && acts[in].pid_arg[arg])
+		else if (in >= 0 && acts[in].pid_arg[arg] &&
+			 (pid_t)value == tids[acts[in].pid_arg[arg] - 1])
 			say("pid(%s)", names[acts[in].pid_arg[arg] - 1]);
 		else
 			say(value > 9 ? "%#lx" : "%lu", value);

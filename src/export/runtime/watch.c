@@ -74,6 +74,7 @@ static struct look look_at(int actor)
 	char call[256] = "", status[8192] = "";
 	const struct actor *own = &shared->actor[actor];
 	struct look look = { .rest = MOVING, .letter = 'R', .call = -1 };
+	unsigned long long pending;
 	int phase;
 
 	if (!tids[actor]) {
@@ -95,8 +96,9 @@ static struct look look_at(int actor)
 	}
 	look.switches = atol(field(status, "\nvoluntary_ctxt_switches:")) +
 			atol(field(status, "\nnonvoluntary_ctxt_switches:"));
-	if (look.letter == 'R' && phase == SPINNING && strtoull(field(status, "\nSigPnd:"), NULL, 16) == 0 &&
-	    strtoull(field(status, "\nShdPnd:"), NULL, 16) == 0 && spins(own)) {
+	pending = strtoull(field(status, "\nSigPnd:"), NULL, 16) | strtoull(field(status, "\nShdPnd:"), NULL, 16);
+	pending &= ~strtoull(field(status, "\nSigBlk:"), NULL, 16);
+	if (look.letter == 'R' && phase == SPINNING && !pending && spins(own)) {
 		look.rest = RESTING;
 		look.switches = 0;
 		return look;
