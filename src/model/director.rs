@@ -243,7 +243,8 @@ impl World<'_> {
                 if matches!(self.tasks[to].state, State::Unborn) {
                     return not_run("it was never started");
                 }
-                if self.tasks[to].died_racing {
+                let threads = self.live_threads(self.tasks[to].process).count();
+                if self.tasks[to].died_racing && !(process && threads > 0) {
                     return Outcome::Anything;
                 }
                 let code = if process { Code::User } else { Code::Tkill };
