@@ -130,7 +130,11 @@ impl World<'_> {
 
     /// The process whose memory a descriptor reads, or the result where there is
     /// none.
-    fn memory_behind(&self, task: TaskId, fd: i32) -> Result<TaskId, Option<i64>> {
+    fn memory_behind(&self, task: TaskId, fd: i32, at: u64) -> Result<TaskId, Option<i64>> {
+        // ksys_pread64, before it looks at the descriptor.
+        if at.cast_signed() < 0 {
+            return Err(Some(error(libc::EINVAL)));
+        }
         let file = self.file(task, fd).ok_or(Some(error(libc::EBADF)))?;
         match self.files[file].kind {
             FileKind::Memory(process, image) => {
@@ -146,7 +150,7 @@ impl World<'_> {
 
     /// Reads an opened memory.
     pub fn read_mem(&mut self, task: TaskId, fd: i32, address: u64, len: usize) {
-        let result = match self.memory_behind(task, fd) {
+        let result = match self.memory_behind(task, fd, address) {
             Ok(process) if self.is_smudged(process, address, len) => None,
             Ok(process) => {
                 let readable = |len: &usize| self.read(process, address, *len).is_some();
@@ -176,7 +180,7 @@ impl World<'_> {
 
     /// Writes an opened memory; the result.
     pub fn write_mem(&mut self, task: TaskId, fd: i32, address: u64, from: u64, len: usize) -> i64 {
-        match self.memory_behind(task, fd) {
+        match self.memory_behind(task, fd, address) {
             Ok(process) => {
                 let bytes = self.read(task, from, len).unwrap_or_default();
                 if self.read(process, address, len).is_none() {
