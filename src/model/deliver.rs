@@ -123,7 +123,12 @@ impl World<'_> {
                 let delivery = &mut self.tasks[task].delivery;
                 if delivery.frames.is_empty() && !delivery.again && called {
                     (delivery.again, result) = after_handler(result, flags);
+                    // A tracer that looks later finds it in the register.
+                    if let (Some(result), false) = (result, delivery.again) {
+                        self.tasks[task].call.result = result;
+                    }
                 }
+                let delivery = &mut self.tasks[task].delivery;
                 delivery.frames.push(Frame { signal, info, blocked });
                 let flags = flags as i32;
                 if flags & libc::SA_NODEFER == 0 {
