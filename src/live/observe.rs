@@ -265,7 +265,7 @@ impl<'s> Observer<'s> {
         let acts = sender.into_iter().flat_map(|sender| {
             self.unread(sender).chain(self.act(sender)).chain(self.done[sender.0])
         });
-        let names = acts.filter_map(|act| match self.schedule.acts[act].op {
+        let mut names = acts.filter_map(|act| match self.schedule.acts[act].op {
             Op::Call { args, .. } => match (args[index], self.task(value as i64)) {
                 (Arg::Pid(actor), Outcome::ReturnedActor(name)) => {
                     (self.schedule.actors[actor.0].name == name).then_some(name)
@@ -275,7 +275,7 @@ impl<'s> Observer<'s> {
             },
             _ => None,
         });
-        match names.take(1).next() {
+        match names.next() {
             Some(name) => Argument::Address(format!("pid({name})")),
             None => Argument::Number(value),
         }

@@ -119,20 +119,18 @@ impl World<'_> {
             Disposition::Ignore => {}
             Disposition::Handler { flags, .. } => {
                 let called = self.called(task);
-                let blocked = self.tasks[task].blocked;
-                let delivery = &mut self.tasks[task].delivery;
-                if delivery.frames.is_empty() && !delivery.again && called {
-                    (delivery.again, result) = after_handler(result, flags);
+                let this = &mut self.tasks[task];
+                if this.delivery.frames.is_empty() && !this.delivery.again && called {
+                    (this.delivery.again, result) = after_handler(result, flags);
                     // A tracer that looks later finds it in the register.
-                    if let (Some(result), false) = (result, delivery.again) {
-                        self.tasks[task].call.result = result;
+                    if let (Some(result), false) = (result, this.delivery.again) {
+                        this.call.result = result;
                     }
                 }
-                let delivery = &mut self.tasks[task].delivery;
-                delivery.frames.push(Frame { signal, info, blocked });
+                this.delivery.frames.push(Frame { signal, info, blocked: this.blocked });
                 let flags = flags as i32;
                 if flags & libc::SA_NODEFER == 0 {
-                    delivery.to_block = bit(signal);
+                    this.delivery.to_block = bit(signal);
                 }
                 if flags & libc::SA_RESETHAND != 0 {
                     self.process(task).dispositions.insert(signal, Disposition::Default);
@@ -166,6 +164,7 @@ impl World<'_> {
                 self.leave_off("a handler changes the number of a restarted call");
             }
             result = Some(chosen);
+            self.tasks[task].call.result = chosen;
         }
         self.tasks[task].blocked = frame.blocked;
         // restore_sigcontext
