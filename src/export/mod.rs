@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::filter::{Arch, Syscall};
 use crate::scenario::arena::{ARENA, READONLY, STACK, UNMAPPED, desk, stack_top};
-use crate::scenario::{Arg, Namespace, Op, Origin, Participant, Policy, Scenario, Schedule};
+use crate::scenario::{Arg, Field, Namespace, Op, Origin, Participant, Policy, Scenario, Schedule};
 use text::{comment, string};
 
 /// Why a scenario cannot be said in C.
@@ -320,9 +320,12 @@ fn fields(schedule: &Schedule, act: &crate::scenario::ScheduledAct) -> String {
         }
         Op::Call { args, .. } => {
             for (index, arg) in args.iter().enumerate() {
-                if let Arg::Pid(actor) = arg {
-                    let _ = write!(text, ", .pid_arg[{index}] = {}", actor.0 + 1);
-                }
+                let passed = match arg {
+                    Arg::Pid(actor) => (actor.0 + 1).to_string(),
+                    Arg::Field(_, Field::Pid) => "ANYBODY".to_owned(),
+                    _ => continue,
+                };
+                let _ = write!(text, ", .pid_arg[{index}] = {passed}");
             }
         }
         _ => {}

@@ -163,13 +163,7 @@ impl World<'_> {
     pub fn execute(&mut self, task: TaskId) {
         match self.tasks[task].control {
             Some(Control::Tell) => return self.ready(task, Todo::Leave(Some(1))),
-            Some(Control::Listen) if !self.tasks[task].call.altered => {
-                if self.disturbed(task) {
-                    let again = super::step::ERESTARTSYS;
-                    return self.ready(task, Todo::Leave(Some(again)));
-                }
-                return self.sleep(task, Wait::Turn);
-            }
+            Some(Control::Listen) if !self.tasks[task].call.altered => return self.read_turn(task),
             Some(_) => return self.exit_group(task, 0),
             None => {}
         }

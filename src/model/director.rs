@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::signal::{Code, info};
 use super::world::{Extra, Rest, State, TaskId, Todo, Wait, World};
 use crate::filter::{Arch, Syscall};
-use crate::scenario::{ActorId, Fill, Op, Origin, StatusField, Turn};
+use crate::scenario::{ActorId, Arg, Fill, Op, Origin, StatusField, Turn};
 use crate::trace::{Outcome, Wait as Waited};
 
 /// Most worlds that one turn may lead to before the model gives up.
@@ -44,10 +44,6 @@ pub(super) fn take_turns<'s>(mut world: World<'s>, turns: &[Turn]) -> Vec<Settle
     }
     let mut not_run = Vec::new();
     let mut acting = Vec::new();
-    // Turns that begin together begin after some delay. Where all who can run may
-    // run next, a task that runs later is all that this can come to; one that
-    // keeps others off its processor does so only from then on.
-    let delayed = turns.len() > 1 && world.tasks.iter().any(|task| task.fifo);
     for turn in turns {
         let Some(ActorId(actor)) = turn.by else {
             world.to_direct.extend(turn.acts.clone());
@@ -62,11 +58,8 @@ pub(super) fn take_turns<'s>(mut world: World<'s>, turns: &[Turn]) -> Vec<Settle
             None => {
                 acting.push(actor);
                 world.tasks[actor].raced = turns.len() > 1;
-                if delayed {
-                    world.to_begin.push((actor, turn.acts.clone()));
-                } else {
-                    world.begin_turn(actor, turn.acts.clone());
-                }
+                // Those that begin together begin one after the other.
+                world.to_begin.push((actor, turn.acts.clone()));
             }
         }
     }
@@ -193,6 +186,7 @@ impl World<'_> {
             if act.is_some() {
                 self.told_blocked[actor] = None;
             }
+            let seen = self.as_told(act, seen);
             events.push(Foreseen { act, actor: Some(actor), seen });
         }
         let Some(rest) = self.rest(actor) else { return };
@@ -213,6 +207,19 @@ impl World<'_> {
             self.told_blocked[actor] = act;
             tell(act, Outcome::Blocked);
         }
+    }
+
+    /// Ids count from the first that was told under a listener's name.
+    fn as_told(&mut self, act: Option<usize>, mut seen: Outcome) -> Outcome {
+        if let (Some(act), Outcome::Received(notification)) = (act, &mut seen) {
+            let id = std::mem::take(&mut notification.id);
+            if let Op::Recv { listener: Arg::Slot(slot, 0), .. } =
+                self.setting.0.schedule.acts[act].op
+            {
+                notification.id = id - *self.first_ids.entry(slot).or_insert(id);
+            }
+        }
+        seen
     }
 
     fn end_of(&self, actor: TaskId) -> Outcome {

@@ -3,8 +3,8 @@
 use super::rules;
 use super::step::{ERESTART_RESTARTBLOCK, ERESTARTNOHAND, error};
 use super::world::{
-    Addition, Descriptor, Extra, FileId, FileKind, FilterId, OpenFile, State, TaskId, Todo, Wait,
-    World,
+    Addition, Descriptor, Extra, FileId, FileKind, FilterId, OpenFile, State, Task, TaskId, Todo,
+    Wait, World,
 };
 use crate::trace::Outcome;
 
@@ -36,7 +36,12 @@ impl World<'_> {
     /// The lowest free number from `from` on.
     pub fn free_number(&self, task: TaskId, from: i32) -> Option<i32> {
         let process = self.process_ref(task);
-        let free = |fd: &i32| !process.descriptors.contains_key(fd) && !HARNESS.contains(fd);
+        let own = |other: &&Task| other.process == self.tasks[task].process;
+        let reserved: Vec<i32> =
+            self.tasks.iter().filter(own).filter_map(|other| other.call.reserves).collect();
+        let free = |fd: &i32| {
+            !process.descriptors.contains_key(fd) && !reserved.contains(fd) && !HARNESS.contains(fd)
+        };
         let most = i32::try_from(process.most_descriptors).unwrap_or(i32::MAX);
         (from..most).find(free)
     }

@@ -131,7 +131,8 @@ impl World<'_> {
             return self.ready(task, todo);
         }
         let killable = self.sleeps_killable(filter, id);
-        self.wait_for_reply(task, filter, id, killable);
+        // Awake still, it may be found to be running (wants_signal).
+        self.ready(task, Todo::Wake(Wait::Reply { filter, id, killable }));
     }
 
     /// seccomp_handle_addfd, in the target.
@@ -235,23 +236,29 @@ impl World<'_> {
         };
         known.state = Phase::Sent;
         let (id, target, data) = (known.id, known.task, known.data);
+        self.wake_pollers(filter);
         if !self.can_write_back(task) {
-            // It is put back as it was.
-            let killable = self.sleeps_killable(filter, id);
-            let known = self.notification(filter, id).expect("it was there just now");
+            return self.ready(task, Todo::PutBack { filter, id });
+        }
+        let pid = self.tid_as_seen_by(target, task);
+        let received = Received { id, pid, target, data };
+        self.tasks[task].call.extra = Extra::Received(Box::new(received));
+        self.ready(task, Todo::Leave(Some(0)));
+    }
+
+    /// RECV could not write what it has taken, and puts it back as it was, if
+    /// it is still there.
+    pub fn put_back(&mut self, task: TaskId, filter: FilterId, id: u64) {
+        let killable = self.sleeps_killable(filter, id);
+        if let Some(known) = self.notification(filter, id) {
             known.state = Phase::Init;
             known.completed += u32::from(killable);
             if killable {
                 self.complete(filter, id);
             }
             self.count_request(filter, self.fact("recv-restarts"));
-            return self.ready(task, Todo::Leave(Some(error(libc::EFAULT))));
         }
-        self.wake_pollers(filter);
-        let pid = self.tid_as_seen_by(target, task);
-        let received = Received { id, pid, target, data };
-        self.tasks[task].call.extra = Extra::Received(Box::new(received));
-        self.ready(task, Todo::Leave(Some(0)));
+        self.ready(task, Todo::Leave(Some(error(libc::EFAULT))));
     }
 
     /// Wakes the task behind a notification.

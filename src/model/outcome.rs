@@ -75,14 +75,7 @@ impl World<'_> {
         binds: Option<SlotId>,
         received: Received,
     ) -> Outcome {
-        let Op::Recv { listener, .. } = op else { return Outcome::Returned(0) };
-        let id = match listener {
-            Arg::Slot(slot, 0) => {
-                let first = *self.first_ids.entry(slot).or_insert(received.id);
-                received.id.wrapping_sub(first) as i64
-            }
-            _ => 0,
-        };
+        let Op::Recv { .. } = op else { return Outcome::Returned(0) };
         let data = &received.data;
         let arch = if data.arch == AUDIT_ARCH_I386 { Arch::I386 } else { Arch::X86_64 };
         debug_assert!(arch == Arch::I386 || data.arch == AUDIT_ARCH_X86_64);
@@ -114,7 +107,7 @@ impl World<'_> {
         };
         let notification = Notification {
             name: binds.map(|slot| schedule.slots[slot.0].name.clone()).unwrap_or_default(),
-            id,
+            id: received.id as i64,
             from: match received.pid {
                 0 => Sender::Invisible,
                 _ if visible => Sender::Actor(self.name(received.target)),

@@ -38,6 +38,7 @@ impl World<'_> {
             state: State::Ready(Todo::Act),
             at: 0,
             until: 0,
+            called: false,
             control: None,
             call: Call::default(),
             pending: BTreeMap::new(),
@@ -161,6 +162,7 @@ impl World<'_> {
         }
         self.tasks[task].state = State::Gone;
         self.tasks[task].died_racing = self.racing;
+        self.tasks[task].call.reserves = None;
         let held = self.tasks[task].call.holds.take();
         let early = self.fact("released-at-exit");
         // Threads but the first are reaped as they end.

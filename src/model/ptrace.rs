@@ -164,12 +164,6 @@ impl World<'_> {
 
     /// One of a tracer's steps.
     pub fn ptrace(&mut self, task: TaskId, op: Op) {
-        if let Op::Attach(ActorId(tracee)) | Op::Seize { tracee: ActorId(tracee), .. } = op
-            && self.tasks[tracee].died_racing
-        {
-            // It may have been on its way to its end.
-            return self.unknown_result(task);
-        }
         let result = match op {
             Op::Attach(ActorId(tracee)) => self.attach(task, tracee, None),
             Op::Seize { tracee, options } => {
@@ -204,13 +198,12 @@ impl World<'_> {
         if matches!(self.tasks[tracee].state, State::Unborn) {
             return error(libc::ESRCH);
         }
-        if matches!(self.tasks[tracee].state, State::Gone) {
-            let reaped = self.processes[self.tasks[tracee].process].reaped;
-            return error(if reaped || self.tasks[tracee].process != tracee {
-                libc::ESRCH
-            } else {
-                libc::EPERM
-            });
+        let gone = matches!(self.tasks[tracee].state, State::Gone);
+        let racing = self.tasks[tracee].died_racing;
+        let process = self.tasks[tracee].process;
+        let released = gone && (self.processes[process].reaped || process != tracee);
+        if released && !racing {
+            return error(libc::ESRCH);
         }
         let own = self.tasks[task].process == self.tasks[tracee].process;
         if own || self.tasks[tracee].traced.is_some() {
@@ -220,9 +213,24 @@ impl World<'_> {
         if number != 0 {
             return error(number);
         }
+        if gone {
+            // It may have been on its way to its end, and become a tracee.
+            if racing {
+                self.or(|world| {
+                    let result = world.link(task, tracee, options);
+                    world.ready(task, Todo::Leave(Some(result)));
+                });
+            }
+            return error(if released { libc::ESRCH } else { libc::EPERM });
+        }
         if matches!(self.tasks[tracee].state, State::Stopped(_)) {
             self.leave_off("a stopped task is traced");
         }
+        self.link(task, tracee, options)
+    }
+
+    /// Makes a task a tracee (`ptrace_link`).
+    fn link(&mut self, task: TaskId, tracee: TaskId, options: Option<u64>) -> i64 {
         self.tasks[tracee].traced = Some(Traced {
             by: task,
             options: options.unwrap_or(0),
@@ -416,7 +424,8 @@ impl World<'_> {
             *result = Some(self.tasks[tracee].call.result);
         }
         if at_call && signal != 0 {
-            self.send_signal(tracee, signal, false, info(Code::User, None, 0));
+            // ptrace_report_syscall
+            self.send_signal(tracee, signal, false, info(Code::Kernel, None, 0));
             if self.tasks[tracee].killed {
                 return 0;
             }

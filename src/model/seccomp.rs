@@ -240,10 +240,11 @@ impl World<'_> {
 
     fn install(&mut self, task: TaskId, flags: u64, program: Rc<Vec<SockFilter>>) -> i64 {
         let has = |flag| flags & flag != 0;
-        let number = match self.free_number(task, 0) {
-            None if has(NEW_LISTENER) => return error(libc::EMFILE),
-            number => number.unwrap_or(0),
-        };
+        // Others do not get this number, even where nothing comes of it.
+        if has(NEW_LISTENER) {
+            let Some(number) = self.free_number(task, 0) else { return error(libc::EMFILE) };
+            self.tasks[task].call.reserves = Some(number);
+        }
         if self.tasks[task].strict {
             return error(libc::EINVAL);
         }
@@ -292,9 +293,7 @@ impl World<'_> {
         if has(TSYNC) {
             self.synchronize(task, filter);
         }
-        if !has(NEW_LISTENER) {
-            return 0;
-        }
+        let Some(number) = self.tasks[task].call.reserves.take() else { return 0 };
         let kind = FileKind::Listener(filter);
         self.files.push(OpenFile { kind, flags: Some(libc::O_RDWR as u64) });
         let entry = Descriptor { file: self.files.len() - 1, close_on_exec: true };

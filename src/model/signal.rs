@@ -30,6 +30,8 @@ const DUMPS: [i32; 10] = [
 pub(super) enum Code {
     User,
     Tkill,
+    /// `SEND_SIG_PRIV`.
+    Kernel,
     /// What a child went through (`CLD_EXITED` and the like).
     Child(i32),
     Seccomp(u16),
@@ -50,6 +52,7 @@ pub(super) fn info(code: Code, call: Option<&SeccompData>, register: u64) -> Inf
     let (code, errno) = match code {
         Code::User => (0, 0),
         Code::Tkill => (-6, 0),
+        Code::Kernel => (0x80, 0),
         Code::Child(code) => (code, 0),
         Code::Seccomp(reason) => (1, i32::from(reason)),
     };

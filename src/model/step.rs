@@ -75,15 +75,24 @@ impl World<'_> {
                 self.interrupted(task, filter, id, killable);
             }
             Todo::Receive(filter) => self.receive(task, filter),
+            Todo::PutBack { filter, id } => self.put_back(task, filter, id),
         }
         // Between a signal and the listener's lock somebody may reply; between
         // counting a request off and taking its notification the target may
-        // withdraw it; between a reply and user mode anything may happen; a task
-        // may be killed before it makes its call, and after that, and by another
-        // when its filters have marked it as dead.
+        // withdraw it; what cannot be written is taken until it is put back;
+        // between a reply and user mode anything may happen; a task may be killed
+        // before it makes its call, and after that, and by another when its
+        // filters have marked it as dead, and others may see to a signal of their
+        // process before it ends that.
         let between = matches!(
             todo,
-            Todo::Wake(_) | Todo::Interrupted { .. } | Todo::Receive(_) | Todo::Act | Todo::Execute
+            Todo::Wake(_)
+                | Todo::Interrupted { .. }
+                | Todo::Receive(_)
+                | Todo::PutBack { .. }
+                | Todo::Act
+                | Todo::Execute
+                | Todo::Die(_)
         );
         between || matches!(self.tasks[task].state, State::Ready(Todo::Receive(_) | Todo::Die(_)))
     }
@@ -156,6 +165,7 @@ impl World<'_> {
             self.tasks[task].call.result = result;
         }
         self.stop_at_call(task, Stop::Exit, Todo::Deliver(result));
+        self.tasks[task].call.reserves = None;
         if let Some(file) = self.tasks[task].call.holds.take() {
             self.released(file);
         }
@@ -171,7 +181,7 @@ impl World<'_> {
             Wait::Reply { filter, id, killable } => self.wake_notified(task, filter, id, killable),
             Wait::Request(filter) => self.wait_for_request(task, filter),
             Wait::Added { filter, id } => self.wait_for_addition(task, filter, id),
-            Wait::Turn => self.ready(task, Todo::Leave(Some(ERESTARTSYS))),
+            Wait::Turn => self.read_turn(task),
             Wait::Ready => self.wait_for_events(task),
             Wait::Child(child) => self.wait_for_child(task, child),
             // A page comes in whatever signals are pending.
@@ -225,20 +235,40 @@ impl World<'_> {
                 self.begin_call(task, Entry::Native, libc::SYS_read as u64, read);
             }
             // read(2) is refused: it watches the memory.
-            (Some(Control::Listen), _) => this.state = State::Spinning,
+            (Some(Control::Listen), _) => self.watch(task),
         }
     }
 
-    /// Gives a task its turn.
+    /// Tells a task that it is its turn.
     pub fn begin_turn(&mut self, task: TaskId, acts: std::ops::Range<usize>) {
         let this = &mut self.tasks[task];
         (this.at, this.until) = (acts.start, acts.end);
+        this.called = true;
         match this.state {
-            State::Spinning => {
-                this.control = None;
-                self.ready(task, Todo::Act);
-            }
-            _ => self.ready(task, Todo::Leave(Some(4))),
+            State::Spinning => self.watch(task),
+            State::Asleep(Wait::Turn) => self.ready(task, Todo::Wake(Wait::Turn)),
+            _ => {}
+        }
+    }
+
+    /// read(2) of the pipe by which a task is told its turn.
+    pub fn read_turn(&mut self, task: TaskId) {
+        if std::mem::take(&mut self.tasks[task].called) {
+            self.ready(task, Todo::Leave(Some(4)));
+        } else if self.disturbed(task) {
+            self.ready(task, Todo::Leave(Some(ERESTARTSYS)));
+        } else {
+            self.sleep(task, Wait::Turn);
+        }
+    }
+
+    /// Looks for the next turn in the shared memory.
+    fn watch(&mut self, task: TaskId) {
+        if std::mem::take(&mut self.tasks[task].called) {
+            self.tasks[task].control = None;
+            self.ready(task, Todo::Act);
+        } else {
+            self.tasks[task].state = State::Spinning;
         }
     }
 

@@ -37,8 +37,8 @@ pub(super) struct World<'s> {
     /// What names stand for where a process has no number of its own.
     pub bound: BTreeMap<SlotId, i64>,
     pub received: BTreeMap<SlotId, Received>,
-    /// The first id received under a listener's name.
-    pub first_ids: BTreeMap<SlotId, u64>,
+    /// The first id that was told under a listener's name.
+    pub first_ids: BTreeMap<SlotId, i64>,
     /// Descriptors sent over the socket pair.
     pub passed: VecDeque<FileId>,
     /// What each actor has gone through since it was last asked.
@@ -47,7 +47,7 @@ pub(super) struct World<'s> {
     /// has taken.
     pub to_direct: VecDeque<usize>,
     pub directed: Vec<(usize, Outcome)>,
-    /// Turns that begin at any time in this one: who acts, and which acts.
+    /// Turns that are yet to begin: who acts, and which acts.
     pub to_begin: Vec<(TaskId, std::ops::Range<usize>)>,
     /// How the director last saw each actor.
     pub rests: Vec<Option<Rest>>,
@@ -97,6 +97,8 @@ pub(super) struct Task {
     /// The act that it is at, and the end of its turn.
     pub at: usize,
     pub until: usize,
+    /// Whether it was told that it is its turn, and has not noticed.
+    pub called: bool,
     /// What it does for the harness, between turns.
     pub control: Option<Control>,
     /// The call that it is in.
@@ -213,6 +215,8 @@ pub(super) enum Todo {
     Interrupted { filter: FilterId, id: u64, killable: bool },
     /// The second half of RECV: a request was counted off.
     Receive(FilterId),
+    /// The end of a RECV that could not write what it has taken.
+    PutBack { filter: FilterId, id: u64 },
     /// Its call has this result; `None` for one that nobody knows.
     Leave(Option<i64>),
     /// Is killed by its filters, with this action.
@@ -261,6 +265,8 @@ pub(super) struct Call {
     pub extra: Extra,
     /// The open file that it holds on to, whoever closes the descriptor.
     pub holds: Option<FileId>,
+    /// The number of a descriptor that it took, and that comes to nothing.
+    pub reserves: Option<i32>,
 }
 
 /// What a call gives besides its register.

@@ -2,7 +2,7 @@
 
 //@
 enum { WORDS = 16, RECORDS = 128 };
-enum { HANDLER = -1 };
+enum { HANDLER = -1, ANYBODY = -1 };
 enum { IDLE, SPINNING, ACTING };
 
 //@
@@ -21,7 +21,7 @@ struct act {
 	int starts;            /* the actor that it starts, plus one */
 	int listener;          /* of RECV: ids count from the first on it */
 	word size;             /* of what is read */
-	int pid_arg[6];        /* arguments that are actors' ids, plus one */
+	int pid_arg[6];        /* arguments that are an actor's id: which, plus one, or ANYBODY */
 	const char *label, *text, *binds;
 	long (*perform)(int me, word *data);
 	void (*tell)(const struct act *act, int actor, const struct record *seen);

@@ -44,6 +44,31 @@ static int unfinished(int actor)
 	return current(actor);
 }
 
+//@ passes
+/* Whether an actor's id is that argument of an act. */
+static int passes(int act, int arg, int actor)
+{
+	int passed = act < 0 ? 0 : acts[act].pid_arg[arg];
+
+	return passed == actor + 1 || passed == ANYBODY;
+}
+
+//@ passed_id
+/* Whose id it is that an actor has passed, if it has: in the act that it is in, in
+   one that has not been read yet, or in the last that has. */
+static const char *passed_id(int actor, int arg, word value)
+{
+	int whose = actor_of(value), found;
+	const struct record *next;
+
+	if (whose < 0)
+		return NULL;
+	found = passes(current(actor), arg, whose) || passes(last_done[actor], arg, whose);
+	for (int at = read_to[actor]; !found && (next = next_record(actor, at)); at++)
+		found = passes(next->act, arg, whose);
+	return found ? names[whose] : NULL;
+}
+
 //@ newborn
 /* Finds out the ids of actors that others have started. */
 static int newborn(void)

@@ -133,8 +133,8 @@ static void tell_task(const struct act *act, int actor, const struct record *see
 		tell_result(act, actor, seen);
 }
 
-//@ unfinished
-static int unfinished(int actor);
+//@ passed_id
+static const char *passed_id(int actor, int arg, word value);
 
 //@ tell_started
 static void tell_started(const struct act *act, int actor, const struct record *seen)
@@ -150,13 +150,12 @@ static void tell_notification(const struct act *act, int actor, const struct rec
 {
 	static word first[SLOTS];
 	const struct seccomp_notif *got = (const void *)seen->data;
-	int sender = actor_of(got->pid), in, args = 6;
+	int sender = actor_of(got->pid), args = 6;
 
 	if (seen->raw != 0) {
 		tell_result(act, actor, seen);
 		return;
 	}
-	in = sender >= 0 ? unfinished(sender) : -1;
 	say("%s%s{", act->binds ? act->binds : "", act->binds ? " " : "");
 	if (act->listener >= 0) {
 		if (!first[act->listener])
@@ -175,7 +174,7 @@ static void tell_notification(const struct act *act, int actor, const struct rec
 		args--;
 	for (int arg = 0; arg < args; arg++) {
 		word value = got->data.args[arg];
-		const char *name = NULL;
+		const char *name = NULL, *whose;
 
 		for (unsigned at = 0; at < sizeof things / sizeof *things; at++)
 			if (things[at].at == value)
@@ -183,9 +182,8 @@ static void tell_notification(const struct act *act, int actor, const struct rec
 		say("%s", arg ? ", " : "");
 		if (name)
 			say("%s", name);
-		else if (in >= 0 && acts[in].pid_arg[arg] &&
-			 (pid_t)value == tids[acts[in].pid_arg[arg] - 1])
-			say("pid(%s)", names[acts[in].pid_arg[arg] - 1]);
+		else if (sender >= 0 && (whose = passed_id(sender, arg, value)))
+			say("pid(%s)", whose);
 		else
 			say(value > 9 ? "%#lx" : "%lu", value);
 	}
