@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -219,6 +220,17 @@ pub fn actor_main(arguments: &[String]) -> ExitCode {
     }
 }
 
+/// Reads a file whose position others share, who may read it at the same time.
+fn whole(file: &File) -> std::io::Result<Vec<u8>> {
+    let (mut bytes, mut part) = (Vec::new(), [0; 4096]);
+    loop {
+        match file.read_at(&mut part, bytes.len() as u64)? {
+            0 => return Ok(bytes),
+            count => bytes.extend_from_slice(&part[..count]),
+        }
+    }
+}
+
 fn set_up_again(arguments: &[String]) -> Result<ActorId, String> {
     let [memory, me] = arguments else {
         return Err("it is started by a scenario, not by hand".to_owned());
@@ -231,10 +243,8 @@ fn set_up_again(arguments: &[String]) -> Result<ActorId, String> {
     // it owns them. They stay open: another actor may need them.
     let memory = std::mem::ManuallyDrop::new(unsafe { File::from_raw_fd(MEMORY) });
     // SAFETY: as above.
-    let mut text_file = std::mem::ManuallyDrop::new(unsafe { File::from_raw_fd(TEXT) });
-    let mut text = Vec::new();
-    text_file.rewind().map_err(|error| error.to_string())?;
-    text_file.read_to_end(&mut text).map_err(|error| error.to_string())?;
+    let text_file = std::mem::ManuallyDrop::new(unsafe { File::from_raw_fd(TEXT) });
+    let text = whole(&text_file).map_err(|error| error.to_string())?;
     actor::name_again();
     let job: Job = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
     let schedule = schedule_of(&parse(&job)?, &job.id)?;
