@@ -1,10 +1,11 @@
 //! Turns: every order in which tasks can run until nobody can, and what the
 //! director then sees.
 
-use std::collections::HashSet;
+// Worlds are looked up for every step.
+use foldhash::{HashSet, HashSetExt};
 
 use super::signal::{Code, info};
-use super::world::{Extra, Rest, State, TaskId, Todo, Wait, World};
+use super::world::{Extra, Rest, State, Task, TaskId, Todo, Wait, World};
 use crate::filter::{Arch, Syscall};
 use crate::scenario::{ActorId, Arg, Fill, Op, Origin, StatusField, Turn};
 use crate::trace::{Outcome, Wait as Waited};
@@ -44,6 +45,7 @@ pub(super) fn take_turns<'s>(mut world: World<'s>, turns: &[Turn]) -> Vec<Settle
     }
     let mut not_run = Vec::new();
     let mut acting = Vec::new();
+    let delayed = world.beginning_matters(turns);
     for turn in turns {
         let Some(ActorId(actor)) = turn.by else {
             world.to_direct.extend(turn.acts.clone());
@@ -58,8 +60,11 @@ pub(super) fn take_turns<'s>(mut world: World<'s>, turns: &[Turn]) -> Vec<Settle
             None => {
                 acting.push(actor);
                 world.tasks[actor].raced = turns.len() > 1;
-                // Those that begin together begin one after the other.
-                world.to_begin.push((actor, turn.acts.clone()));
+                if delayed {
+                    world.to_begin.push((actor, turn.acts.clone()));
+                } else {
+                    world.begin_turn(actor, turn.acts.clone());
+                }
             }
         }
     }
@@ -126,6 +131,18 @@ pub(super) fn settle(begin: Vec<World<'_>>) -> Vec<World<'_>> {
 }
 
 impl World<'_> {
+    /// Whether it can be told which of turns that begin together began first.
+    /// Where all who can run may run next, a task that runs later is all that
+    /// this comes to; but one that keeps others off its processor does so only
+    /// from then on, and a tracer may stop one before.
+    fn beginning_matters(&self, turns: &[Turn]) -> bool {
+        let acts = turns.iter().flat_map(|turn| turn.acts.clone());
+        let mut ops = acts.map(|act| self.setting.0.schedule.acts[act].op);
+        let traces = ops.any(|op| matches!(op, Op::Attach(_) | Op::Seize { .. }));
+        let watched = |task: &Task| task.fifo || task.traced.is_some();
+        turns.len() > 1 && (traces || self.tasks.iter().any(watched))
+    }
+
     fn unable(&self, actor: TaskId) -> Option<String> {
         let name = &self.setting.0.schedule.actors[actor].name;
         match self.rests[actor] {

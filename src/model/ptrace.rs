@@ -15,6 +15,9 @@ pub(super) struct Traced {
     pub seized: bool,
     /// Whether it stops at the next call's entry or exit.
     pub calls: bool,
+    /// Whether its last stop at a call was marked as one
+    /// (`PTRACE_O_TRACESYSGOOD`).
+    pub marked: bool,
     /// Whether it is to stop.
     pub trap: bool,
     /// Whether wait(2) has told of its stop.
@@ -46,6 +49,7 @@ impl World<'_> {
         match &mut self.tasks[task].traced {
             Some(traced) if traced.calls => {
                 traced.message = message;
+                traced.marked = traced.options & libc::PTRACE_O_TRACESYSGOOD as u64 != 0;
                 self.stop_for_tracer(task, stop, then);
             }
             _ => self.ready(task, then),
@@ -151,9 +155,8 @@ impl World<'_> {
         if std::mem::replace(&mut traced.told, true) {
             return None;
         }
-        let good = traced.options & libc::PTRACE_O_TRACESYSGOOD as u64 != 0;
         let (signal, event) = match stop {
-            Stop::Entry | Stop::Exit if good => (CALL_STOP, 0),
+            Stop::Entry | Stop::Exit if traced.marked => (CALL_STOP, 0),
             Stop::Entry | Stop::Exit => (libc::SIGTRAP, 0),
             Stop::Seccomp => (libc::SIGTRAP, libc::PTRACE_EVENT_SECCOMP),
             Stop::Event => (libc::SIGTRAP, libc::PTRACE_EVENT_STOP),
@@ -236,6 +239,7 @@ impl World<'_> {
             options: options.unwrap_or(0),
             seized: options.is_some(),
             calls: false,
+            marked: false,
             trap: false,
             told: false,
             message: 0,

@@ -246,7 +246,7 @@ impl World<'_> {
         this.called = true;
         match this.state {
             State::Spinning => self.watch(task),
-            State::Asleep(Wait::Turn) => self.ready(task, Todo::Wake(Wait::Turn)),
+            State::Asleep(Wait::Turn) => self.read_turn(task),
             _ => {}
         }
     }
