@@ -163,7 +163,6 @@ impl World<'_> {
         self.tasks[task].state = State::Gone;
         self.tasks[task].died_racing = self.racing;
         self.tasks[task].call.reserves = None;
-        let held = self.tasks[task].call.holds.take();
         let early = self.fact("released-at-exit");
         // Threads but the first are reaped as they end.
         if early || task != process {
@@ -174,7 +173,23 @@ impl World<'_> {
         if task == process {
             self.processes[process].first_ended = Some(ending);
         }
-        if let Some(file) = held {
+        // Who was woken may look before the files are closed (do_exit).
+        let wakes = Todo::Wake(Wait::Ready);
+        for poller in (0..self.tasks.len()).filter(|_| early) {
+            if self.tasks[poller].state == State::Ready(wakes) {
+                self.or(|world| {
+                    world.step(poller);
+                    world.close_files(task, ending);
+                });
+            }
+        }
+        self.close_files(task, ending);
+    }
+
+    /// The second half of the end of a thread.
+    fn close_files(&mut self, task: TaskId, ending: Ending) {
+        let process = self.tasks[task].process;
+        if let Some(file) = self.tasks[task].call.holds.take() {
             self.released(file);
         }
         if self.live_threads(process).next().is_some() {
