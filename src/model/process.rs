@@ -38,7 +38,7 @@ impl World<'_> {
             state: State::Ready(Todo::Act),
             at: 0,
             until: 0,
-            called: false,
+            its_turn: false,
             control: None,
             call: Call::default(),
             pending: BTreeMap::new(),

@@ -50,7 +50,7 @@ impl<'s> World<'s> {
                 state: if start { State::Asleep(Wait::Turn) } else { State::Unborn },
                 at: 0,
                 until: 0,
-                called: false,
+                its_turn: false,
                 control: start.then_some(Control::Listen),
                 call: Call::default(),
                 filter: None,

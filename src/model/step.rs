@@ -243,7 +243,7 @@ impl World<'_> {
     pub fn begin_turn(&mut self, task: TaskId, acts: std::ops::Range<usize>) {
         let this = &mut self.tasks[task];
         (this.at, this.until) = (acts.start, acts.end);
-        this.called = true;
+        this.its_turn = true;
         match this.state {
             State::Spinning => self.watch(task),
             State::Asleep(Wait::Turn) => self.read_turn(task),
@@ -253,7 +253,7 @@ impl World<'_> {
 
     /// read(2) of the pipe by which a task is told its turn.
     pub fn read_turn(&mut self, task: TaskId) {
-        if std::mem::take(&mut self.tasks[task].called) {
+        if std::mem::take(&mut self.tasks[task].its_turn) {
             self.ready(task, Todo::Leave(Some(4)));
         } else if self.disturbed(task) {
             self.ready(task, Todo::Leave(Some(ERESTARTSYS)));
@@ -264,7 +264,7 @@ impl World<'_> {
 
     /// Looks for the next turn in the shared memory.
     fn watch(&mut self, task: TaskId) {
-        if std::mem::take(&mut self.tasks[task].called) {
+        if std::mem::take(&mut self.tasks[task].its_turn) {
             self.tasks[task].control = None;
             self.ready(task, Todo::Act);
         } else {

@@ -98,7 +98,7 @@ pub(super) struct Task {
     pub at: usize,
     pub until: usize,
     /// Whether it was told that it is its turn, and has not noticed.
-    pub called: bool,
+    pub its_turn: bool,
     /// What it does for the harness, between turns.
     pub control: Option<Control>,
     /// The call that it is in.
@@ -265,7 +265,8 @@ pub(super) struct Call {
     pub extra: Extra,
     /// The open file that it holds on to, whoever closes the descriptor.
     pub holds: Option<FileId>,
-    /// The number of a descriptor that it took, and that comes to nothing.
+    /// The number of a descriptor that an installation has taken, and at which
+    /// there is nothing so far.
     pub reserves: Option<i32>,
 }
 
