@@ -4,7 +4,7 @@
 use super::file::Poll;
 use super::notify::{AddfdRequest, Response};
 use super::step::error;
-use super::world::{Control, FileKind, FilterId, TaskId, Todo, Wait, World};
+use super::world::{Control, FileKind, FilterId, State, TaskId, Todo, Wait, World};
 use crate::scenario::arena::desk;
 use crate::scenario::{ActorId, Arg, Disposition, Entry, Field, Op, Place, SlotId, Transfer};
 use crate::trace::Outcome;
@@ -390,7 +390,8 @@ impl World<'_> {
                 let Some(ActorId(from)) = from else { return error(libc::EINVAL) };
                 let owner = self.tasks[from].process;
                 let Some(number) = self.bound(owner, slot) else { return error(libc::EBADF) };
-                if self.processes[owner].reaped || self.has_ended(owner) {
+                // The first thread may have none any more (__pidfd_fget).
+                if self.tasks[owner].state == State::Gone {
                     return error(libc::ESRCH);
                 }
                 let Some(file) = self.file(owner, number as i32) else {

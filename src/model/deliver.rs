@@ -78,10 +78,11 @@ impl World<'_> {
             }
         }
         self.tasks[task].signalled = false;
+        let called = self.called(task);
         let Delivery { again, before_call, .. } = std::mem::take(&mut self.tasks[task].delivery);
         match result {
             _ if before_call => self.ready(task, Todo::Enter),
-            Some(code) if !again && is_restart(code) && self.called(task) => {
+            Some(code) if !again && called && is_restart(code) => {
                 self.restart(task, code);
             }
             _ if again => self.restart(task, result.unwrap_or(ERESTARTSYS)),
@@ -94,7 +95,8 @@ impl World<'_> {
     /// (`syscall_get_nr`): a tracer can say that none was made.
     fn called(&self, task: TaskId) -> bool {
         let this = &self.tasks[task];
-        this.call.register as i32 != -1 && !this.delivery.before_call
+        let Delivery { before_call, returned, .. } = this.delivery;
+        this.call.register as i32 != -1 && !before_call && !returned
     }
 
     /// Whether others may do something before a task goes on.
@@ -167,6 +169,7 @@ impl World<'_> {
             self.tasks[task].call.result = chosen;
         }
         self.tasks[task].blocked = frame.blocked;
+        self.tasks[task].delivery.returned = true;
         // restore_sigcontext
         self.tasks[task].restart_block = false;
         result

@@ -28,7 +28,6 @@ pub(super) type Settled<'s> = (World<'s>, Vec<Foreseen>);
 /// one turn.
 pub(super) fn take_turns<'s>(mut world: World<'s>, turns: &[Turn]) -> Vec<Settled<'s>> {
     world.racing = turns.len() > 1;
-    world.tasks.iter_mut().for_each(|task| task.died_racing = false);
     if let [Turn { by: None, acts, .. }] = turns {
         // The harness waits for everybody after each of its steps.
         let mut settled = vec![(world, Vec::new())];
@@ -267,10 +266,6 @@ impl World<'_> {
                 if matches!(self.tasks[to].state, State::Unborn) {
                     return not_run("it was never started");
                 }
-                let threads = self.live_threads(self.tasks[to].process).count();
-                if self.tasks[to].died_racing && !(process && threads > 0) {
-                    return Outcome::Anything;
-                }
                 let code = if process { Code::User } else { Code::Tkill };
                 let sent = self.send_signal(to, signal, process, info(code, None, 0));
                 Outcome::Returned(if sent { 0 } else { -i64::from(libc::ESRCH) })
@@ -309,8 +304,7 @@ impl World<'_> {
             Op::LetGo { held, with } => {
                 let waits = |actor: &TaskId| {
                     let act = self.act(*actor).map(|act| self.setting.0.schedule.acts[act].op);
-                    act.is_some_and(|op| op.touches_held(held))
-                        && self.tasks[*actor].state != State::Gone
+                    act.is_some_and(|op| op.touches_held(held)) && self.tasks[*actor].lives()
                 };
                 match (0..self.tasks.len()).filter(waits).count() {
                     0 => return not_run("nobody waits on it"),
@@ -348,7 +342,6 @@ impl World<'_> {
 
     fn state_of(&self, actor: TaskId) -> Outcome {
         let this = &self.tasks[actor];
-        let process = this.process;
         let (letter, call) = match &this.state {
             State::Unborn => {
                 let why = "it was never started".to_owned();
@@ -360,7 +353,7 @@ impl World<'_> {
             State::Asleep(_) => ('S', true),
             State::Stopped(_) => ('T', false),
             State::Traced(..) => ('t', false),
-            State::Gone if actor == process && !self.processes[process].reaped => ('Z', false),
+            State::Gone if self.is_there(actor) => ('Z', false),
             State::Gone => ('X', false),
             State::Ready(_) | State::Running => return Outcome::Anything,
         };
@@ -370,10 +363,7 @@ impl World<'_> {
 
     fn status_of(&self, of: TaskId, field: StatusField) -> Outcome {
         let this = &self.tasks[of];
-        let gone = matches!(this.state, State::Unborn)
-            || matches!(this.state, State::Gone)
-                && (of != this.process || self.processes[of].reaped);
-        if gone {
+        if !self.is_there(of) {
             let why = "it has no status any more".to_owned();
             return Outcome::NotRun(why);
         }

@@ -114,9 +114,7 @@ impl World<'_> {
         if received.pid == 0 || self.processes[target].reaped {
             return self.ready(task, Todo::Leave(Some(error(libc::ENOENT))));
         }
-        if self.has_ended(target)
-            || matches!(self.tasks[received.target].state, super::world::State::Gone)
-        {
+        if self.has_ended(target) || !self.tasks[received.target].lives() {
             return self.unknown_result(task);
         }
         if !self.processes[target].dumpable && !self.tasks[task].root {

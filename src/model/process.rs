@@ -49,7 +49,6 @@ impl World<'_> {
             added: None,
             traced: None,
             raced: false,
-            died_racing: false,
             ..starter
         };
     }
@@ -73,6 +72,12 @@ impl World<'_> {
                 self.withdraw(other, &wait);
             }
             self.thread_ends(other, Ending::Exit(0));
+        }
+        // It waits until they are gone (de_thread).
+        for other in 0..self.tasks.len() {
+            if self.tasks[other].process == process && self.tasks[other].exits() {
+                self.vanish(other);
+            }
         }
         let this = &mut self.processes[process];
         this.dispositions.retain(|_, disposition| *disposition == Disposition::Ignore);
@@ -148,59 +153,44 @@ impl World<'_> {
         }
     }
 
-    /// One thread ends by itself, as by exit(2) or by a kill of the thread
-    /// alone.
-    pub fn end_thread(&mut self, task: TaskId, signal: i32) {
-        self.thread_ends(task, Ending::Signal(signal));
-    }
-
-    /// A thread is gone; with the last one its process.
+    /// A thread begins to end: it sees to no signal any more, and its filters
+    /// lose it (`do_exit` up to `seccomp_filter_release`).
     pub fn thread_ends(&mut self, task: TaskId, ending: Ending) {
         let process = self.tasks[task].process;
         if self.processes[process].ending.is_none() {
             self.leave_signals(task);
         }
-        self.tasks[task].state = State::Gone;
-        self.tasks[task].died_racing = self.racing;
+        self.ready(task, Todo::Vanish);
         self.tasks[task].call.reserves = None;
-        let early = self.fact("released-at-exit");
-        // Threads but the first are reaped as they end.
-        if early || task != process {
-            let filter = self.tasks[task].filter.take();
-            self.release(filter);
-        }
-        self.end_tracing(task);
         if task == process {
             self.processes[process].first_ended = Some(ending);
         }
-        // Who was woken may look before the files are closed (do_exit).
-        let wakes = Todo::Wake(Wait::Ready);
-        for poller in (0..self.tasks.len()).filter(|_| early) {
-            if self.tasks[poller].state == State::Ready(wakes) {
-                self.or(|world| {
-                    world.step(poller);
-                    world.close_files(task, ending);
-                });
-            }
+        let last = self.live_threads(process).next().is_none();
+        if last && self.fact("last-thread-decides-status") {
+            self.processes[process].ending.get_or_insert(ending);
         }
-        self.close_files(task, ending);
+        // A stop was waiting for this thread alone (exit_signals).
+        if !last && self.processes[process].ending.is_none() && self.all_stopped(process) {
+            self.tell_parent_of_stop(process, libc::CLD_STOPPED);
+        }
+        if self.fact("released-at-exit") {
+            let filter = self.tasks[task].filter.take();
+            self.release(filter);
+        }
     }
 
-    /// The second half of the end of a thread.
-    fn close_files(&mut self, task: TaskId, ending: Ending) {
+    /// A thread is gone, and with the last one its process (`do_exit` from
+    /// `exit_files` on).
+    pub fn vanish(&mut self, task: TaskId) {
         let process = self.tasks[task].process;
+        self.tasks[task].state = State::Gone;
         if let Some(file) = self.tasks[task].call.holds.take() {
             self.released(file);
         }
-        if self.live_threads(process).next().is_some() {
-            // A stop was waiting for this thread alone (exit_signals).
-            if self.processes[process].ending.is_none() && self.all_stopped(process) {
-                self.tell_parent_of_stop(process, libc::CLD_STOPPED);
-            }
+        self.end_tracing(task);
+        self.reap_thread(task);
+        if !self.has_ended(process) {
             return;
-        }
-        if self.fact("last-thread-decides-status") {
-            self.processes[process].ending.get_or_insert(ending);
         }
         let numbers: Vec<i32> = self.processes[process].descriptors.keys().copied().collect();
         for number in numbers {
@@ -250,10 +240,19 @@ impl World<'_> {
         self.release(filter);
     }
 
+    /// Takes away a thread that has ended and is kept by nobody.
+    pub fn reap_thread(&mut self, task: TaskId) {
+        if !self.is_there(task) {
+            let filter = self.tasks[task].filter.take();
+            self.release(filter);
+        }
+    }
+
     /// Whether all threads of a process have ended.
     pub fn has_ended(&self, process: TaskId) -> bool {
-        matches!(self.tasks[process].state, State::Gone)
-            && self.live_threads(process).next().is_none()
+        let gone = |task: &super::world::Task| matches!(task.state, State::Unborn | State::Gone);
+        self.tasks[process].state == State::Gone
+            && self.tasks.iter().all(|task| task.process != process || gone(task))
     }
 
     /// exit_group(2).

@@ -2,7 +2,7 @@
 
 use super::signal::{Code, info};
 use super::step::error;
-use super::world::{Extra, Info, State, TaskId, Todo, World};
+use super::world::{Extra, Info, State, Task, TaskId, Todo, World};
 use crate::abi::AUDIT_ARCH_I386;
 use crate::scenario::{ActorId, Op, Register};
 use crate::trace::{Outcome, Wait as Waited};
@@ -126,6 +126,7 @@ impl World<'_> {
     fn unlink(&mut self, tracee: TaskId) {
         self.tasks[tracee].traced = None;
         self.tasks[tracee].signalled |= matches!(self.tasks[tracee].state, State::Traced(..));
+        self.reap_thread(tracee);
     }
 
     /// Whether a task traces another.
@@ -143,7 +144,7 @@ impl World<'_> {
             && (process != tracee || self.has_ended(process))
         {
             let waited = self.ended(process);
-            self.tasks[tracee].traced = None;
+            self.unlink(tracee);
             if self.processes[process].parent == Some(self.tasks[task].process) {
                 self.reap(process);
             }
@@ -198,14 +199,7 @@ impl World<'_> {
     }
 
     fn attach(&mut self, task: TaskId, tracee: TaskId, options: Option<u64>) -> i64 {
-        if matches!(self.tasks[tracee].state, State::Unborn) {
-            return error(libc::ESRCH);
-        }
-        let gone = matches!(self.tasks[tracee].state, State::Gone);
-        let racing = self.tasks[tracee].died_racing;
-        let process = self.tasks[tracee].process;
-        let released = gone && (self.processes[process].reaped || process != tracee);
-        if released && !racing {
+        if !self.is_there(tracee) {
             return error(libc::ESRCH);
         }
         let own = self.tasks[task].process == self.tasks[tracee].process;
@@ -216,15 +210,8 @@ impl World<'_> {
         if number != 0 {
             return error(number);
         }
-        if gone {
-            // It may have been on its way to its end, and become a tracee.
-            if racing {
-                self.or(|world| {
-                    let result = world.link(task, tracee, options);
-                    world.ready(task, Todo::Leave(Some(result)));
-                });
-            }
-            return error(if released { libc::ESRCH } else { libc::EPERM });
+        if self.tasks[tracee].state == State::Gone {
+            return error(libc::EPERM);
         }
         if matches!(self.tasks[tracee].state, State::Stopped(_)) {
             self.leave_off("a stopped task is traced");
@@ -325,7 +312,9 @@ impl World<'_> {
             Op::GetRegister { .. } if self.is_between_calls(tracee) => {
                 return self.unknown_result(task);
             }
-            Op::SetRegister { .. } if self.is_between_calls(tracee) => {
+            Op::SetRegister { .. }
+                if self.is_between_calls(tracee) || self.tasks[tracee].delivery.returned =>
+            {
                 self.leave_off("a tracer changes registers outside of any call");
                 0
             }
@@ -334,9 +323,11 @@ impl World<'_> {
                 0
             }
             Op::GetRegister { register, .. } => {
-                let call = &self.tasks[tracee].call;
+                let Task { call, delivery, .. } = &self.tasks[tracee];
                 let argument = register.argument(call.data.arch == AUDIT_ARCH_I386);
                 let value = match (register, argument) {
+                    (Register::Number, _) if delivery.returned => -1,
+                    (Register::Result, _) if delivery.again => call.register as i64,
                     (Register::Number, _) => call.register as i64,
                     (Register::Result, _) => call.result,
                     (Register::Arg(_), Some(index)) => call.data.args[index] as i64,

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::signal::{Code, bit, info};
 use super::step::error;
 use super::world::{
-    Descriptor, FileKind, Filter, FilterId, Listener, OpenFile, State, TaskId, Todo, World,
+    Descriptor, Ending, FileKind, Filter, FilterId, Listener, OpenFile, TaskId, Todo, World,
 };
 use crate::abi::{AUDIT_ARCH_I386, AUDIT_ARCH_X86_64, SockFilter, X32_SYSCALL_BIT};
 use crate::bpf::{
@@ -65,7 +65,7 @@ impl World<'_> {
                 return self.ready(task, Todo::Execute);
             }
             self.tasks[task].dead = true;
-            return self.end_thread(task, libc::SIGKILL);
+            return self.thread_ends(task, Ending::Signal(libc::SIGKILL));
         }
         let Some((filter, word)) = self.verdict(task) else {
             return self.ready(task, Todo::Execute);
@@ -106,11 +106,14 @@ impl World<'_> {
     fn kill_thread(&mut self, task: TaskId) {
         let process = self.tasks[task].process;
         // Before, threads that have ended and were not reaped counted, too.
-        let counted = self.fact("kill-thread-counts-live-threads") || process == task;
-        if counted && self.live_threads(process).all(|other| other == task) {
+        let alone = match self.fact("kill-thread-counts-live-threads") {
+            true => self.live_threads(process).all(|other| other == task),
+            false => self.unreaped_threads(process).all(|other| other == task),
+        };
+        if alone {
             self.kill_process(task);
         } else {
-            self.end_thread(task, libc::SIGSYS);
+            self.thread_ends(task, Ending::Signal(libc::SIGSYS));
         }
     }
 
@@ -305,32 +308,24 @@ impl World<'_> {
     /// (`seccomp_can_sync_threads`).
     fn diverged(&self, task: TaskId) -> Option<TaskId> {
         let own = self.tasks[task].filter;
-        (0..self.tasks.len()).find(|other| {
+        self.synchronized_with(task).find(|other| {
             let thread = &self.tasks[*other];
-            let there = match thread.state {
-                State::Unborn => false,
-                // A leader that has ended is there until it is reaped.
-                State::Gone => {
-                    !self.fact("released-at-exit")
-                        && *other == thread.process
-                        && !self.processes[*other].reaped
-                }
-                _ => true,
-            };
             let dead = thread.dead && self.fact("killed-task-changes-mode");
             let ancestor =
                 thread.filter.is_none_or(|filter| self.stack(own).any(|above| above == filter));
-            there
-                && *other != task
-                && thread.process == self.tasks[task].process
-                && (thread.strict || dead || !ancestor)
+            thread.strict || dead || !ancestor
         })
     }
 
+    /// The other threads that TSYNC is about; once, those that end were, too.
+    fn synchronized_with(&self, task: TaskId) -> impl Iterator<Item = TaskId> + '_ {
+        let ends_too = !self.fact("released-at-exit");
+        self.unreaped_threads(self.tasks[task].process)
+            .filter(move |other| *other != task && (ends_too || self.tasks[*other].lives()))
+    }
+
     fn synchronize(&mut self, task: TaskId, filter: FilterId) {
-        let process = self.tasks[task].process;
-        let others: Vec<TaskId> =
-            self.live_threads(process).filter(|other| *other != task).collect();
+        let others: Vec<TaskId> = self.synchronized_with(task).collect();
         for other in others {
             self.filters[filter].users += 1;
             let before = self.tasks[other].filter.replace(filter);

@@ -109,10 +109,8 @@ impl World<'_> {
     /// somebody to send it to.
     pub fn send_signal(&mut self, task: TaskId, signal: i32, whole: bool, info: Info) -> bool {
         let process = self.tasks[task].process;
-        if self.processes[process].reaped
-            || matches!(self.tasks[task].state, State::Unborn)
-            || matches!(self.tasks[task].state, State::Gone) && task != process && !whole
-        {
+        let unborn = self.tasks[task].state == State::Unborn;
+        if unborn || !self.is_there(if whole { process } else { task }) {
             return false;
         }
         if signal == 0 {
@@ -123,7 +121,10 @@ impl World<'_> {
             return true;
         }
         if signal == libc::SIGKILL {
-            self.end_process(process, Ending::Signal(signal));
+            // One that ends sees to nothing, not even to that (wants_signal).
+            if whole || self.tasks[task].lives() {
+                self.end_process(process, Ending::Signal(signal));
+            }
             return true;
         }
         if STOPS.contains(&signal) {
@@ -199,10 +200,7 @@ impl World<'_> {
     /// that could run does.
     fn wants(&self, task: TaskId, signal: i32) -> Option<bool> {
         let this = &self.tasks[task];
-        let halted = matches!(
-            this.state,
-            State::Stopped(_) | State::Traced(..) | State::Gone | State::Unborn
-        );
+        let halted = matches!(this.state, State::Stopped(_) | State::Traced(..)) || !this.lives();
         if this.blocked & bit(signal) != 0 || halted {
             return Some(false);
         }

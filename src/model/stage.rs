@@ -73,7 +73,6 @@ impl<'s> World<'s> {
                 fifo: actor.policy == Some(Policy::Fifo),
                 traced: None,
                 raced: false,
-                died_racing: false,
             });
             let standard = Descriptor { file: 0, close_on_exec: false };
             world.processes.push(Process {

@@ -76,6 +76,7 @@ impl World<'_> {
             }
             Todo::Receive(filter) => self.receive(task, filter),
             Todo::PutBack { filter, id } => self.put_back(task, filter, id),
+            Todo::Vanish => self.vanish(task),
         }
         // Between a signal and the listener's lock somebody may reply; between
         // counting a request off and taking its notification the target may

@@ -126,9 +126,6 @@ pub(super) struct Task {
     /// Whether it must die.
     pub killed: bool,
     pub frozen: bool,
-    /// Whether it has ended in a race that is under way: how far it is on its way
-    /// to its end is not followed.
-    pub died_racing: bool,
     /// Whether its last turn began together with others, so that it may be
     /// stopped before its first call as well.
     pub raced: bool,
@@ -143,6 +140,18 @@ pub(super) struct Task {
     pub traced: Option<super::ptrace::Traced>,
 }
 
+impl Task {
+    /// Whether it has been started and does not end.
+    pub fn lives(&self) -> bool {
+        !matches!(self.state, State::Unborn | State::Gone) && !self.exits()
+    }
+
+    /// Whether it is on its way to its end (`PF_EXITING`).
+    pub fn exits(&self) -> bool {
+        self.state == State::Ready(Todo::Vanish)
+    }
+}
+
 /// Signals on their way to handlers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Delivery {
@@ -154,6 +163,9 @@ pub(super) struct Delivery {
     pub to_block: u64,
     /// Whether it is in user mode, and about to make its call.
     pub before_call: bool,
+    /// Whether a handler has returned: rt_sigreturn(2) leaves no call behind
+    /// (`restore_sigcontext`).
+    pub returned: bool,
 }
 
 /// The frame of a handler.
@@ -225,6 +237,8 @@ pub(super) enum Todo {
     Deliver(Option<i64>),
     /// In user mode, notes its call's result.
     Finish(Option<i64>),
+    /// The second half of its end.
+    Vanish,
 }
 
 /// What a task sleeps for.
@@ -462,12 +476,30 @@ impl World<'_> {
         &self.processes[self.tasks[task].process]
     }
 
-    /// The threads of a process that have been started and have not ended.
+    /// The threads of a process that have been started and do not end.
     pub fn live_threads(&self, process: TaskId) -> impl Iterator<Item = TaskId> + '_ {
         (0..self.tasks.len()).filter(move |task| {
-            let task = &self.tasks[*task];
-            task.process == process && !matches!(task.state, State::Unborn | State::Gone)
+            let this = &self.tasks[*task];
+            this.process == process && this.lives()
         })
+    }
+
+    /// The threads of a process that have been started and are not reaped.
+    pub fn unreaped_threads(&self, process: TaskId) -> impl Iterator<Item = TaskId> + '_ {
+        let there = |task: &TaskId| self.is_there(*task);
+        (0..self.tasks.len()).filter(move |task| self.tasks[*task].process == process).filter(there)
+    }
+
+    /// Whether the kernel has a task in its lists: threads but the first are
+    /// reaped as they end, if nobody traces them.
+    pub fn is_there(&self, task: TaskId) -> bool {
+        let this = &self.tasks[task];
+        match this.state {
+            State::Unborn => false,
+            State::Gone if this.process == task => !self.processes[task].reaped,
+            State::Gone => this.traced.is_some(),
+            _ => true,
+        }
     }
 
     /// Notes that an actor went through something.
