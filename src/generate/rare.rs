@@ -90,8 +90,11 @@ fn descriptors(
 
 /// Freezes somebody, or thaws whom it has frozen.
 pub(super) fn freeze(u: &mut Unstructured<'_>, script: &mut Script) {
-    // One who sleeps for a kill or a page only is frozen by nobody.
-    if !script.scenario.held.is_empty() || script.scenario.to_string().contains("WAIT_KILLABLE") {
+    // One who sleeps for a kill or a page only is frozen by nobody, nor one whose
+    // execve(2) waits for a traced thread.
+    let text = script.scenario.to_string();
+    let waits = text.contains("exec") && text.contains("[tracer.P]");
+    if !script.scenario.held.is_empty() || text.contains("WAIT_KILLABLE") || waits {
         return;
     }
     script.needs(Need::Freezer);

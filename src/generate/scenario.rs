@@ -76,7 +76,7 @@ fn next(u: &mut Unstructured<'_>, script: &mut Script) -> Result<()> {
         (some(&holders, 1 + 2 * open.min(2)), Kind::IdValid),
         (some(&holders, 3), Kind::Poll),
         (some(&holders, 1), Kind::Listener),
-        (some(&waiting, calm * 10), Kind::Signal),
+        (calm * if waiting.is_empty() { 1 } else { 10 }, Kind::Signal),
         (some(&waiting, calm * 3), Kind::Stop),
         (some(&stopped, 8), Kind::Continue),
         (some(&waiting, 1), Kind::Kill),
@@ -283,7 +283,11 @@ fn listener(u: &mut Unstructured<'_>, script: &mut Script, holders: &[&'static s
 }
 
 fn signal(u: &mut Unstructured<'_>, script: &mut Script, waiting: &[&'static str]) {
-    let whom = u.one(waiting);
+    let whom = match waiting {
+        [] => u.one(&script.those(|one| one.doing != Doing::Unborn)),
+        _ if u.once_in(8) => u.one(&script.those(|one| one.doing != Doing::Unborn)),
+        waiting => u.one(waiting),
+    };
     let scope = u.one(&["", " scope=process"]);
     // Mostly one for which something is set up.
     let actor = script.scenario.actors.iter().find(|actor| actor.name == whom);
@@ -293,6 +297,7 @@ fn signal(u: &mut Unstructured<'_>, script: &mut Script, waiting: &[&'static str
         .filter(|signal| actor.is_some_and(|actor| actor.handlers.contains_key(*signal)))
         .collect();
     let signal = match &set[..] {
+        [] if u.once_in(12) => "SIGKILL",
         [] if u.once_in(2) => u.one(SIGNALS),
         [] => "SIGWINCH",
         _ if u.once_in(5) => u.one(SIGNALS),
@@ -334,25 +339,33 @@ fn filters(u: &mut Unstructured<'_>, script: &mut Script, targets: &[&'static st
     }
 }
 
+/// How a tracer lets its tracee go on, maybe with a signal.
+const GOES_ON: [&str; 3] = ["resume", "to_syscall", "detach"];
+
 fn trace(u: &mut Unstructured<'_>, script: &mut Script) {
+    let born = script.those(|one| one.doing != Doing::Unborn && ["T", "C"].contains(&one.name));
+    let whom = u.one(&born);
     let signal = u.weighted(&[(3, ""), (1, " signal=SIGUSR1"), (1, " signal=SIGKILL")]);
     let act = u.one(&[
-        "wait T".to_owned(),
-        format!("resume T{signal}"),
-        format!("to_syscall T{signal}"),
-        format!("detach T{signal}"),
-        "interrupt T".to_owned(),
-        "event_message T".to_owned(),
-        "get_register T nr".to_owned(),
-        "get_register T arg1".to_owned(),
-        "set_register T nr 84".to_owned(),
-        "set_register T nr -1".to_owned(),
-        "set_register T ret 3".to_owned(),
-        "set_register T arg1 0o40".to_owned(),
-        "set_options T PTRACE_O_TRACESECCOMP".to_owned(),
-        "attach T".to_owned(),
-        "get_filter T 0".to_owned(),
-        "get_filter T 1".to_owned(),
+        "wait X",
+        "resume X",
+        "to_syscall X",
+        "detach X",
+        "interrupt X",
+        "event_message X",
+        "get_register X nr",
+        "get_register X ret",
+        "get_register X arg1",
+        "set_register X nr 84",
+        "set_register X nr -1",
+        "set_register X ret 3",
+        "set_register X arg1 0o40",
+        "set_options X PTRACE_O_TRACESECCOMP",
+        "attach X",
+        "seize X",
+        "get_filter X 0",
+        "get_filter X 1",
     ]);
-    script.act(Some("P"), act);
+    let signal = if GOES_ON.iter().any(|verb| act.starts_with(verb)) { signal } else { "" };
+    script.act(Some("P"), act.replace('X', whom) + signal);
 }

@@ -35,6 +35,10 @@ const LASTING: &[&str] = &[
     "wait_for_vfork_done",
     "kernel_clone",
     "do_coredump",
+    // de_thread, for threads that are traced; others are seen moving until they
+    // are gone.
+    "begin_new_exec",
+    "de_thread",
 ];
 
 /// The `/proc` files of one actor's task.

@@ -136,7 +136,7 @@ impl World<'_> {
             }
             libc::SYS_gettid => self.tid_as_seen_by(task, task),
             libc::SYS_getppid => match self.process_ref(task).parent {
-                Some(parent) if !self.has_ended(parent) => self.tid_as_seen_by(parent, task),
+                Some(parent) if !self.is_empty(parent) => self.tid_as_seen_by(parent, task),
                 // Orphans are the harness's.
                 _ => HARNESS,
             },

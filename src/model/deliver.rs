@@ -42,11 +42,15 @@ impl World<'_> {
             // What a tracer has passed on comes before anything else
             // (ptrace_signal).
             let passed = self.tasks[task].passed.take();
-            if let Some((signal, info)) = passed.clone()
-                && self.tasks[task].blocked & bit(signal) != 0
-            {
-                self.tasks[task].pending.entry(signal).or_insert(info);
-                continue;
+            let continued = std::mem::take(&mut self.tasks[task].delivery.continued);
+            if let Some((signal, info)) = passed.clone() {
+                if self.tasks[task].blocked & bit(signal) != 0 {
+                    self.tasks[task].pending.entry(signal).or_insert(info);
+                    continue;
+                }
+                if continued && self.stops(task, signal) {
+                    continue;
+                }
             }
             if passed.is_none() && self.halt(task, result) {
                 return true;
@@ -143,7 +147,7 @@ impl World<'_> {
             // A worker leads a session of its own, so its process group is an
             // orphaned one (is_current_pgrp_orphaned).
             Disposition::Default if STOPS.contains(&signal) && signal != libc::SIGSTOP => {}
-            Disposition::Default if STOPS.contains(&signal) => {
+            Disposition::Default if self.stops(task, signal) => {
                 self.processes[process].stopped = true;
                 let others: Vec<TaskId> =
                     self.live_threads(process).filter(|other| *other != task).collect();
@@ -154,6 +158,11 @@ impl World<'_> {
             Disposition::Default => self.end_process(process, Ending::Signal(signal)),
         }
         result
+    }
+
+    /// Whether a signal is there to stop a task's process.
+    fn stops(&self, task: TaskId, signal: i32) -> bool {
+        STOPS.contains(&signal) && self.disposition(task, signal) == Disposition::Default
     }
 
     /// Runs the handler of a frame. What becomes of the interrupted call's

@@ -102,7 +102,7 @@ impl World<'_> {
         }
         let open = (0..self.processes.len()).any(|process| {
             self.processes[process].descriptors.values().any(|known| known.file == file)
-                && !(self.has_ended(process) && self.tasks[process].process == process)
+                && !self.is_empty(process)
         });
         let in_use = self.tasks.iter().any(|task| task.call.holds == Some(file));
         let added = self.filters.iter().filter_map(|known| known.listener.as_ref()).any(|known| {
@@ -175,9 +175,13 @@ impl World<'_> {
             Poll::Select { timeout, .. } => (timeout, ERESTARTNOHAND),
             Poll::Epoll { timeout, .. } => (timeout, error(libc::EINTR)),
         };
+        // A signal counts before the time does, but not in ep_poll (do_poll,
+        // core_sys_select).
+        let looks = timeout != 0 || !matches!(poll, Poll::Epoll { .. });
+        let disturbed = looks && self.disturbed(task);
         let Some(found) = found else {
             self.unknown_result(task);
-            if timeout != 0 && self.disturbed(task) {
+            if disturbed {
                 self.or(|world| world.interrupt_call(task, interrupted));
             } else if timeout != 0 {
                 self.or(|world| world.sleep(task, Wait::Ready));
@@ -189,10 +193,10 @@ impl World<'_> {
             Outcome::Ready(0) => 0,
             _ => 1,
         };
+        if count == 0 && disturbed {
+            return self.interrupt_call(task, interrupted);
+        }
         if count == 0 && timeout != 0 {
-            if self.disturbed(task) {
-                return self.interrupt_call(task, interrupted);
-            }
             return self.sleep(task, Wait::Ready);
         }
         self.tasks[task].call.extra = Extra::Outcome(Box::new(found));

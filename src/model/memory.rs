@@ -114,7 +114,7 @@ impl World<'_> {
         if received.pid == 0 || self.processes[target].reaped {
             return self.ready(task, Todo::Leave(Some(error(libc::ENOENT))));
         }
-        if self.has_ended(target) || !self.tasks[received.target].lives() {
+        if self.is_empty(target) || !self.tasks[received.target].lives() {
             return self.unknown_result(task);
         }
         if !self.processes[target].dumpable && !self.tasks[task].root {
@@ -136,7 +136,7 @@ impl World<'_> {
         let file = self.file(task, fd).ok_or(Some(error(libc::EBADF)))?;
         match self.files[file].kind {
             FileKind::Memory(process, image) => {
-                if self.has_ended(process) || self.processes[process].image != image {
+                if self.is_empty(process) || self.processes[process].image != image {
                     // Its memory is gone: the end of the file.
                     return Err(Some(0));
                 }

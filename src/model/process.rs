@@ -47,6 +47,7 @@ impl World<'_> {
             signalled: false,
             restart_block: false,
             added: None,
+            ended: None,
             traced: None,
             raced: false,
             ..starter
@@ -78,6 +79,10 @@ impl World<'_> {
             if self.tasks[other].process == process && self.tasks[other].exits() {
                 self.vanish(other);
             }
+        }
+        if self.unreaped_threads(process).any(|other| other != task) {
+            self.leave_off("execve(2) waits for a thread that is traced");
+            return 0;
         }
         let this = &mut self.processes[process];
         this.dispositions.retain(|_, disposition| *disposition == Disposition::Ignore);
@@ -162,9 +167,7 @@ impl World<'_> {
         }
         self.ready(task, Todo::Vanish);
         self.tasks[task].call.reserves = None;
-        if task == process {
-            self.processes[process].first_ended = Some(ending);
-        }
+        self.tasks[task].ended = Some(ending);
         let last = self.live_threads(process).next().is_none();
         if last && self.fact("last-thread-decides-status") {
             self.processes[process].ending.get_or_insert(ending);
@@ -188,22 +191,18 @@ impl World<'_> {
             self.released(file);
         }
         self.end_tracing(task);
+        if self.is_empty(process) {
+            let numbers: Vec<i32> = self.processes[process].descriptors.keys().copied().collect();
+            for number in numbers {
+                self.close(process, number);
+            }
+        }
         self.reap_thread(task);
-        if !self.has_ended(process) {
-            return;
-        }
-        let numbers: Vec<i32> = self.processes[process].descriptors.keys().copied().collect();
-        for number in numbers {
-            self.close(process, number);
-        }
-        self.tell_parent(process);
-        self.wake_pid_pollers(process);
-        self.wake_all_waiting_for(process);
     }
 
     fn tell_parent(&mut self, process: TaskId) {
         let Some(parent) = self.processes[process].parent else { return };
-        if self.has_ended(parent) {
+        if self.is_empty(parent) {
             return;
         }
         let disposition = self.processes[parent].dispositions.get(&libc::SIGCHLD).copied();
@@ -240,19 +239,38 @@ impl World<'_> {
         self.release(filter);
     }
 
-    /// Takes away a thread that has ended and is kept by nobody.
+    /// Takes away a thread that has ended, if that is all that is left of it; the
+    /// first one's process has ended with the last of the others.
     pub fn reap_thread(&mut self, task: TaskId) {
+        let process = self.tasks[task].process;
         if !self.is_there(task) {
             let filter = self.tasks[task].filter.take();
             self.release(filter);
         }
+        if self.has_ended(process) {
+            // Else the tracer has to wait for it first (exit_notify).
+            let parent = self.processes[process].parent;
+            let traced = self.tasks[process].traced.as_ref();
+            if traced.is_none_or(|traced| Some(self.tasks[traced.by].process) == parent) {
+                self.tell_parent(process);
+            }
+            self.wake_pid_pollers(process);
+            self.wake_all_waiting_for(process);
+        }
     }
 
-    /// Whether all threads of a process have ended.
+    /// Whether a process has ended for those who wait for it: its first thread
+    /// has, and the others are gone (`delay_group_leader`).
     pub fn has_ended(&self, process: TaskId) -> bool {
-        let gone = |task: &super::world::Task| matches!(task.state, State::Unborn | State::Gone);
         self.tasks[process].state == State::Gone
-            && self.tasks.iter().all(|task| task.process != process || gone(task))
+            && self.unreaped_threads(process).all(|task| task == process)
+    }
+
+    /// Whether all threads of a process have ended, whoever has yet to wait for
+    /// one.
+    pub fn is_empty(&self, process: TaskId) -> bool {
+        let gone = |task: &super::world::Task| matches!(task.state, State::Unborn | State::Gone);
+        self.tasks.iter().all(|task| task.process != process || gone(task))
     }
 
     /// exit_group(2).
@@ -334,11 +352,10 @@ impl World<'_> {
                 && matches!(this.state, State::Asleep(_))
     }
 
-    /// How a process ended, as wait(2) tells it: all at once, or as its last
-    /// thread did, or its first one.
-    pub fn ended(&self, process: TaskId) -> Waited {
-        let this = &self.processes[process];
-        match this.ending.or(this.first_ended) {
+    /// How a task ended, as wait(2) tells it: as its whole process, or alone.
+    pub fn ended(&self, task: TaskId) -> Waited {
+        let this = &self.tasks[task];
+        match self.processes[this.process].ending.or(this.ended) {
             Some(Ending::Signal(signal)) => Waited::Killed(signal),
             Some(Ending::Exit(status)) => Waited::Exited(status),
             None => Waited::Exited(0),

@@ -109,13 +109,20 @@ impl World<'_> {
                 continue;
             }
             let kills = traced.options & libc::PTRACE_O_EXITKILL as u64 != 0;
+            // A stop that was not waited for ends as if the tracer had passed
+            // its signal on (wait_task_stopped, ptrace_stop).
+            let signal = match &self.tasks[tracee].state {
+                _ if traced.told => 0,
+                State::Traced(Stop::Signal(signal, _), _) => *signal,
+                State::Traced(Stop::Entry | Stop::Exit, _) if !traced.marked => libc::SIGTRAP,
+                _ => 0,
+            };
             self.unlink(tracee);
             if kills {
                 let process = self.tasks[tracee].process;
                 self.end_process(process, super::world::Ending::Signal(libc::SIGKILL));
-            } else if let State::Traced(_, then) = &self.tasks[tracee].state {
-                let then = *then;
-                self.ready(tracee, then);
+            } else {
+                self.resume(tracee, signal, false);
             }
         }
         self.wake_all_waiting_for(task);
@@ -143,10 +150,13 @@ impl World<'_> {
         if matches!(self.tasks[tracee].state, State::Gone)
             && (process != tracee || self.has_ended(process))
         {
-            let waited = self.ended(process);
-            self.unlink(tracee);
-            if self.processes[process].parent == Some(self.tasks[task].process) {
+            let waited = self.ended(tracee);
+            if tracee == process && self.processes[process].parent == Some(self.tasks[task].process)
+            {
+                self.tasks[tracee].traced = None;
                 self.reap(process);
+            } else {
+                self.unlink(tracee);
             }
             return Some(waited);
         }

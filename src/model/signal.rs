@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::ptrace::Stop;
 use super::world::{Ending, Info, State, TaskId, Todo, Wait, World};
 use crate::abi::{AUDIT_ARCH_I386, SeccompData};
 use crate::filter::{Arch, Syscall};
@@ -133,6 +134,9 @@ impl World<'_> {
             self.forget(process, &STOPS);
             self.end_stop(process);
             for &thread in &threads {
+                let at_signal =
+                    matches!(self.tasks[thread].state, State::Traced(Stop::Signal(..), _));
+                self.tasks[thread].delivery.continued |= at_signal;
                 self.notify_of_continuing(thread);
             }
         }

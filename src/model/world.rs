@@ -125,6 +125,8 @@ pub(super) struct Task {
     pub restart_block: bool,
     /// Whether it must die.
     pub killed: bool,
+    /// How it ended by itself.
+    pub ended: Option<Ending>,
     pub frozen: bool,
     /// Whether its last turn began together with others, so that it may be
     /// stopped before its first call as well.
@@ -166,6 +168,9 @@ pub(super) struct Delivery {
     /// Whether a handler has returned: rt_sigreturn(2) leaves no call behind
     /// (`restore_sigcontext`).
     pub returned: bool,
+    /// Whether a SIGCONT has come while it was stopped for a signal: that one
+    /// stops it no more (JOBCTL_STOP_DEQUEUED).
+    pub continued: bool,
 }
 
 /// The frame of a handler.
@@ -324,8 +329,6 @@ pub(super) struct Process {
     pub parent: Option<TaskId>,
     /// How it ends as a whole, once that is decided.
     pub ending: Option<Ending>,
-    /// How its first thread ended.
-    pub first_ended: Option<Ending>,
     pub reaped: bool,
     /// A stop is in force.
     pub stopped: bool,

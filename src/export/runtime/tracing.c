@@ -9,7 +9,9 @@ static long ptrace_raw(long request, int tracee, word address, word argument)
 //@ wait_stop
 static long wait_stop(int me, int tracee, word *data)
 {
-	long result = RAW(SYS_wait4, tid_of(tracee), desk(me), __WALL);
+	/* 0 would be any child; of a task that was never started there is none. */
+	word tid = tid_of(tracee) ? tid_of(tracee) : 0x7fffffff;
+	long result = RAW(SYS_wait4, tid, desk(me), __WALL);
 
 	data[0] = *(unsigned *)desk(me);
 	return result;

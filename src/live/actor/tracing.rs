@@ -21,7 +21,13 @@ impl Player {
             }
             Op::WaitStop(tracee) => {
                 let flags = libc::__WALL as u64;
-                let raw = sys(libc::SYS_wait4, [self.tid(tracee), data, flags, 0, 0, 0]);
+                // 0 would be any child; of a task that was never started there is
+                // none.
+                let tid = match self.tid(tracee) {
+                    0 => i32::MAX as u64,
+                    tid => tid,
+                };
+                let raw = sys(libc::SYS_wait4, [tid, data, flags, 0, 0, 0]);
                 read_back(raw, data, 4)
             }
             Op::Resume { tracee, signal } => {
