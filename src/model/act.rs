@@ -4,7 +4,8 @@
 use super::file::Poll;
 use super::notify::{AddfdRequest, Response};
 use super::step::error;
-use super::world::{Control, FileKind, FilterId, State, TaskId, Todo, Wait, World};
+use super::task::{Control, State, Todo, Wait};
+use super::world::{FileKind, FilterId, TaskId, World};
 use crate::scenario::arena::desk;
 use crate::scenario::{ActorId, Arg, Disposition, Entry, Field, Op, Place, SlotId, Transfer};
 use crate::trace::Outcome;

@@ -5,7 +5,8 @@
 use foldhash::{HashSet, HashSetExt};
 
 use super::signal::{Code, info};
-use super::world::{Extra, Rest, State, Task, TaskId, Todo, Wait, World};
+use super::task::{Extra, State, Task, Todo, Wait};
+use super::world::{Rest, TaskId, World};
 use crate::filter::{Arch, Syscall};
 use crate::scenario::{ActorId, Arg, Fill, Op, Origin, StatusField, Turn};
 use crate::trace::{Outcome, Wait as Waited};

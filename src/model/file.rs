@@ -2,10 +2,8 @@
 
 use super::rules;
 use super::step::{ERESTART_RESTARTBLOCK, ERESTARTNOHAND, error};
-use super::world::{
-    Addition, Descriptor, Extra, FileId, FileKind, FilterId, OpenFile, State, Task, TaskId, Todo,
-    Wait, World,
-};
+use super::task::{Descriptor, Extra, State, Task, Todo, Wait};
+use super::world::{Addition, FileId, FileKind, FilterId, OpenFile, TaskId, World};
 use crate::trace::Outcome;
 
 /// Descriptors of the harness in every actor: they are open, and above any

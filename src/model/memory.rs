@@ -2,7 +2,8 @@
 //! (`/proc/PID/mem`).
 
 use super::step::error;
-use super::world::{Extra, FileKind, TaskId, Todo, World};
+use super::task::{Extra, Todo};
+use super::world::{FileKind, TaskId, World};
 use crate::scenario::SlotId;
 use crate::scenario::arena::{ARENA, ARENA_DATA, ARENA_END, MOST_HELD, READONLY, desk, held};
 use crate::trace::Outcome;

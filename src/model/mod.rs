@@ -33,6 +33,7 @@ mod seccomp;
 mod signal;
 mod stage;
 mod step;
+mod task;
 mod world;
 
 pub use judge::{Agreement, Disagreement, agree, predict};

@@ -3,10 +3,8 @@
 
 use super::rules::{self, SEND, SETFD};
 use super::step::{ERESTARTSYS, error};
-use super::world::{
-    Addition, Extra, FileKind, FilterId, Notification, Phase, Received, State, TaskId, Todo, Wait,
-    World,
-};
+use super::task::{Extra, State, Todo, Wait};
+use super::world::{Addition, FileKind, FilterId, Notification, Phase, Received, TaskId, World};
 
 /// What SEND passes.
 #[derive(Clone, Copy)]

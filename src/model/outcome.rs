@@ -1,7 +1,8 @@
 //! What comes of an act, as an outcome.
 
 use super::act::HARNESS;
-use super::world::{Extra, Received, TaskId, World};
+use super::task::Extra;
+use super::world::{Received, TaskId, World};
 use crate::abi::{AUDIT_ARCH_I386, AUDIT_ARCH_X86_64};
 use crate::filter::{Arch, Syscall};
 use crate::scenario::{Arg, Entry, Field, Op, SlotId};

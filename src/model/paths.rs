@@ -1,7 +1,8 @@
 //! The calls of scenarios that are about paths and descriptors.
 
 use super::step::error;
-use super::world::{Descriptor, FileKind, TaskId, World};
+use super::task::Descriptor;
+use super::world::{FileKind, TaskId, World};
 
 impl World<'_> {
     /// A name in the scratch directory.

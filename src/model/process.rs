@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::signal::{Code, info};
 use super::step::error;
-use super::world::{Call, Control, Ending, FileKind, State, TaskId, Todo, Wait, World};
+use super::task::{Call, Control, Delivery, Ending, Extra, State, Task, Todo, Wait};
+use super::world::{FileKind, TaskId, World};
 use crate::scenario::Disposition;
 use crate::trace::{Outcome, Wait as Waited};
 
@@ -33,7 +34,7 @@ impl World<'_> {
         if let Some(filter) = starter.filter {
             self.filters[filter].users += 1;
         }
-        self.tasks[child] = super::world::Task {
+        self.tasks[child] = Task {
             process,
             state: State::Ready(Todo::Act),
             at: 0,
@@ -43,7 +44,7 @@ impl World<'_> {
             call: Call::default(),
             pending: BTreeMap::new(),
             passed: None,
-            delivery: super::world::Delivery::default(),
+            delivery: Delivery::default(),
             signalled: false,
             restart_block: false,
             added: None,
@@ -269,7 +270,7 @@ impl World<'_> {
     /// Whether all threads of a process have ended, whoever has yet to wait for
     /// one.
     pub fn is_empty(&self, process: TaskId) -> bool {
-        let gone = |task: &super::world::Task| matches!(task.state, State::Unborn | State::Gone);
+        let gone = |task: &Task| matches!(task.state, State::Unborn | State::Gone);
         self.tasks.iter().all(|task| task.process != process || gone(task))
     }
 
@@ -305,7 +306,7 @@ impl World<'_> {
 
     fn waited(&mut self, task: TaskId, child: TaskId, waited: Waited) {
         let outcome = Outcome::Waited(waited);
-        self.tasks[task].call.extra = super::world::Extra::Outcome(Box::new(outcome));
+        self.tasks[task].call.extra = Extra::Outcome(Box::new(outcome));
         self.ready(task, Todo::Leave(Some(World::tid(child))));
     }
 

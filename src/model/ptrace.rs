@@ -2,7 +2,8 @@
 
 use super::signal::{Code, info};
 use super::step::error;
-use super::world::{Extra, Info, State, Task, TaskId, Todo, World};
+use super::task::{Ending, Extra, Info, State, Task, Todo};
+use super::world::{TaskId, World};
 use crate::abi::AUDIT_ARCH_I386;
 use crate::scenario::{ActorId, Op, Register};
 use crate::trace::{Outcome, Wait as Waited};
@@ -120,7 +121,7 @@ impl World<'_> {
             self.unlink(tracee);
             if kills {
                 let process = self.tasks[tracee].process;
-                self.end_process(process, super::world::Ending::Signal(libc::SIGKILL));
+                self.end_process(process, Ending::Signal(libc::SIGKILL));
             } else {
                 self.resume(tracee, signal, false);
             }

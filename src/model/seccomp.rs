@@ -7,9 +7,8 @@ use std::rc::Rc;
 
 use super::signal::{Code, bit, info};
 use super::step::error;
-use super::world::{
-    Descriptor, Ending, FileKind, Filter, FilterId, Listener, OpenFile, TaskId, Todo, World,
-};
+use super::task::{Descriptor, Ending, Todo};
+use super::world::{FileKind, Filter, FilterId, Listener, OpenFile, TaskId, World};
 use crate::abi::{AUDIT_ARCH_I386, AUDIT_ARCH_X86_64, SockFilter, X32_SYSCALL_BIT};
 use crate::bpf::{
     INSTALLED_FILTER_OVERHEAD, MAX_INSNS_PER_PATH, always_allows, evaluate, translated_len,

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::ptrace::Stop;
-use super::world::{Ending, Info, State, TaskId, Todo, Wait, World};
+use super::task::{Ending, Info, State, Todo, Wait};
+use super::world::{TaskId, World};
 use crate::abi::{AUDIT_ARCH_I386, SeccompData};
 use crate::filter::{Arch, Syscall};
 use crate::scenario::Disposition;

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Setting;
-use super::world::{
-    Call, Control, Descriptor, FileKind, Fixed, OpenFile, Process, State, Task, Wait, World,
-};
+use super::task::{Call, Control, Delivery, Descriptor, Process, State, Task, Wait};
+use super::world::{FileKind, Fixed, OpenFile, World};
 use crate::scenario::{ActorId, Namespace, Origin, Policy};
 
 /// RLIMIT_NOFILE as actors find it: more than any scenario uses.
@@ -61,7 +60,7 @@ impl<'s> World<'s> {
                 blocked: 0,
                 pending: BTreeMap::new(),
                 passed: None,
-                delivery: super::world::Delivery::default(),
+                delivery: Delivery::default(),
                 signalled: false,
                 restart_block: false,
                 killed: false,

@@ -2,7 +2,8 @@
 //! next.
 
 use super::ptrace::Stop;
-use super::world::{Control, Extra, State, TaskId, Todo, Wait, World};
+use super::task::{Call, Control, Extra, State, Todo, Wait};
+use super::world::{TaskId, World};
 use crate::scenario::Entry;
 use crate::trace::Outcome;
 
@@ -128,7 +129,7 @@ impl World<'_> {
         let addresses = crate::abi::traced_return_addresses();
         let traced = matches!(self.op_in_hand(task), Some(crate::scenario::Op::Call { .. }));
         let ip = if traced { addresses[usize::from(entry == Entry::Int80)] } else { 0 };
-        self.tasks[task].call = super::world::Call {
+        self.tasks[task].call = Call {
             data: crate::abi::SeccompData {
                 nr: number as i32,
                 arch,
