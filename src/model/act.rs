@@ -190,7 +190,7 @@ impl World<'_> {
             }
             Op::Fork(child) => self.fork(task, child.0),
             Op::Thread(child) => self.start_thread(task, child.0),
-            Op::Exec => self.exec(task),
+            Op::Exec => return self.exec(task),
             Op::Pass(fd) => match self.file(task, value(fd) as i32) {
                 Some(file) => {
                     self.passed.push_back(file);

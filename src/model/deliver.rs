@@ -34,8 +34,9 @@ impl World<'_> {
         let mut noticed = false;
         loop {
             if self.tasks[task].killed {
+                // Else another thread executes a program (do_group_exit).
                 let ending = self.process_ref(task).ending;
-                self.thread_ends(task, ending.unwrap_or(Ending::Signal(libc::SIGKILL)));
+                self.thread_ends(task, ending.unwrap_or(Ending::Exit(0)));
                 return true;
             }
             // signal_delivered

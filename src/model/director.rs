@@ -350,7 +350,7 @@ impl World<'_> {
             }
             State::Spinning => ('R', false),
             State::Asleep(_) if self.is_idle(actor) => ('S', false),
-            State::Asleep(Wait::Reply { killable: true, .. }) => ('D', true),
+            State::Asleep(Wait::Reply { killable: true, .. } | Wait::Threads) => ('D', true),
             State::Asleep(_) => ('S', true),
             State::Stopped(_) => ('T', false),
             State::Traced(..) => ('t', false),

@@ -20,6 +20,7 @@ mod act;
 mod calls;
 mod deliver;
 mod director;
+mod exec;
 mod file;
 mod judge;
 mod memory;

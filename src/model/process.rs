@@ -1,4 +1,4 @@
-//! Tasks come and go: fork, threads, execve, exit, reaping.
+//! Tasks come and go: fork, threads, exit, reaping.
 
 use std::collections::BTreeMap;
 
@@ -55,108 +55,25 @@ impl World<'_> {
         };
     }
 
-    /// execve(2) of the tool itself. Other threads end, handlers are gone, and
-    /// so is what was written to memory.
-    pub fn exec(&mut self, task: TaskId) -> i64 {
-        let process = self.tasks[task].process;
-        if process != task {
-            self.leave_off("a thread that is not the first executes a program");
-            return 0;
-        }
-        if self.filters_see_a_start(task) {
-            self.leave_off("filters see the calls with which a program starts");
-            return 0;
-        }
-        let others: Vec<TaskId> =
-            self.live_threads(process).filter(|other| *other != task).collect();
-        for other in others {
-            if let State::Asleep(wait) = self.tasks[other].state.clone() {
-                self.withdraw(other, &wait);
-            }
-            self.thread_ends(other, Ending::Exit(0));
-        }
-        // It waits until they are gone (de_thread).
-        for other in 0..self.tasks.len() {
-            if self.tasks[other].process == process && self.tasks[other].exits() {
-                self.vanish(other);
-            }
-        }
-        if self.unreaped_threads(process).any(|other| other != task) {
-            self.leave_off("execve(2) waits for a thread that is traced");
-            return 0;
-        }
-        let this = &mut self.processes[process];
-        this.dispositions.retain(|_, disposition| *disposition == Disposition::Ignore);
-        this.memory.clear();
-        this.mapped.clear();
-        this.smudged.clear();
-        this.image += 1;
-        this.dumpable = true;
-        let closed: Vec<i32> = this
-            .descriptors
-            .iter()
-            .filter(|(_, descriptor)| descriptor.close_on_exec)
-            .map(|(number, _)| *number)
-            .collect();
-        for number in closed {
-            self.close(process, number);
-        }
-        self.tell_of_exec(task);
-        0
-    }
-
-    /// A tracee that was attached, and whose tracer has not asked for the event,
-    /// gets a SIGTRAP instead (ptrace(2), "Options"; `ptrace_event`).
-    fn tell_of_exec(&mut self, task: TaskId) {
-        let Some(traced) = &self.tasks[task].traced else { return };
-        if traced.options & libc::PTRACE_O_TRACEEXEC as u64 != 0 {
-            self.leave_off("a tracer is told of an execve");
-        } else if !traced.seized {
-            self.send_signal(task, libc::SIGTRAP, false, info(Code::User, None, 0));
-        }
-    }
-
-    /// Whether filters have to do with a call that the dynamic linker, the C
-    /// library or the tool makes before it comes to its plan.
-    fn filters_see_a_start(&self, task: TaskId) -> bool {
-        [
-            libc::SYS_openat,
-            libc::SYS_close,
-            libc::SYS_mmap,
-            libc::SYS_munmap,
-            libc::SYS_mprotect,
-            libc::SYS_read,
-            libc::SYS_pread64,
-            libc::SYS_fstat,
-            libc::SYS_newfstatat,
-            libc::SYS_brk,
-            libc::SYS_arch_prctl,
-            libc::SYS_prctl,
-            libc::SYS_prlimit64,
-            libc::SYS_getrandom,
-            libc::SYS_poll,
-            libc::SYS_rt_sigaction,
-            libc::SYS_rt_sigprocmask,
-            libc::SYS_sigaltstack,
-            libc::SYS_set_tid_address,
-        ]
-        .into_iter()
-        .any(|number| !self.always_lets_go(task, number))
-    }
-
     /// A process is to end: all its threads die as soon as they can.
     pub fn end_process(&mut self, process: TaskId, ending: Ending) {
         self.processes[process].ending.get_or_insert(ending);
         let threads: Vec<TaskId> = self.live_threads(process).collect();
         for thread in threads {
-            self.tasks[thread].killed = true;
-            let todo = match &self.tasks[thread].state {
-                State::Asleep(wait) => Todo::Wake(*wait),
-                State::Ready(_) | State::Running => continue,
-                _ => Todo::Deliver(None),
-            };
-            self.ready(thread, todo);
+            self.must_die(thread);
         }
+    }
+
+    /// A thread is to end as soon as it can.
+    pub fn must_die(&mut self, thread: TaskId) {
+        self.tasks[thread].killed = true;
+        self.tasks[thread].signalled = true;
+        let todo = match &self.tasks[thread].state {
+            State::Asleep(wait) => Todo::Wake(*wait),
+            State::Ready(_) | State::Running => return,
+            _ => Todo::Deliver(None),
+        };
+        self.ready(thread, todo);
     }
 
     /// A thread begins to end: it sees to no signal any more, and its filters
@@ -247,6 +164,11 @@ impl World<'_> {
         if !self.is_there(task) {
             let filter = self.tasks[task].filter.take();
             self.release(filter);
+        }
+        if self.unreaped_threads(process).all(|other| other == process)
+            && self.tasks[process].state == State::Asleep(Wait::Threads)
+        {
+            self.ready(process, Todo::Wake(Wait::Threads));
         }
         if self.has_ended(process) {
             // Else the tracer has to wait for it first (exit_notify).

@@ -2,7 +2,7 @@
 
 use super::signal::{Code, info};
 use super::step::error;
-use super::task::{Ending, Extra, Info, State, Task, Todo};
+use super::task::{Extra, Info, State, Task, Todo};
 use super::world::{TaskId, World};
 use crate::abi::AUDIT_ARCH_I386;
 use crate::scenario::{ActorId, Op, Register};
@@ -118,13 +118,11 @@ impl World<'_> {
                 State::Traced(Stop::Entry | Stop::Exit, _) if !traced.marked => libc::SIGTRAP,
                 _ => 0,
             };
-            self.unlink(tracee);
             if kills {
-                let process = self.tasks[tracee].process;
-                self.end_process(process, Ending::Signal(libc::SIGKILL));
-            } else {
-                self.resume(tracee, signal, false);
+                self.send_signal(tracee, libc::SIGKILL, false, info(Code::Kernel, None, 0));
             }
+            self.unlink(tracee);
+            self.resume(tracee, signal, false);
         }
         self.wake_all_waiting_for(task);
     }

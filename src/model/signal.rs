@@ -229,7 +229,7 @@ impl World<'_> {
     pub fn disturb(&mut self, task: TaskId) {
         self.tasks[task].signalled = true;
         let woken = match &self.tasks[task].state {
-            State::Asleep(Wait::Reply { killable: true, .. }) => return,
+            State::Asleep(Wait::Reply { killable: true, .. } | Wait::Threads) => return,
             // The access fails again and again (handle_userfault).
             State::Asleep(Wait::Page(_)) => {
                 return self.leave_off("a signal comes to one who waits for a page");

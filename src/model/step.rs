@@ -186,6 +186,7 @@ impl World<'_> {
             Wait::Turn => self.read_turn(task),
             Wait::Ready => self.wait_for_events(task),
             Wait::Child(child) => self.wait_for_child(task, child),
+            Wait::Threads => self.exec_alone(task),
             // A page comes in whatever signals are pending.
             Wait::Page(page) => self.sleep(task, Wait::Page(page)),
             Wait::Thaw(result) => self.ready(task, Todo::Deliver(result)),

@@ -180,6 +180,8 @@ pub(super) enum Wait {
     Ready,
     /// Somebody to end or stop.
     Child(TaskId),
+    /// The other threads of its process to be gone.
+    Threads,
     /// A held page.
     Page(usize),
     /// Its cgroup to thaw.
