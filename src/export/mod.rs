@@ -182,7 +182,15 @@ fn calls(schedule: &Schedule) -> String {
         _ => None,
     });
     let compared = schedule.programs.iter().flat_map(|(_, program)| program.iter());
-    let waits = [libc::SYS_read, libc::SYS_ioctl, libc::SYS_poll, libc::SYS_wait4];
+    let waits = [
+        libc::SYS_read,
+        libc::SYS_ioctl,
+        libc::SYS_poll,
+        libc::SYS_select,
+        libc::SYS_epoll_wait,
+        libc::SYS_wait4,
+        libc::SYS_execve,
+    ];
     let mut numbers: Vec<i32> = made
         .chain(compared.map(|instruction| instruction.k.cast_signed()))
         .chain(waits.map(|number| number as i32))

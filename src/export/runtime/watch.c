@@ -44,8 +44,9 @@ static const char *field(const char *status, const char *name)
 /* D is the kernel's own affair and will pass, except where it waits for others. */
 static int lasting(int actor)
 {
-	static const char *const places[] = { "seccomp_do_user_notification", "__seccomp_filter", "wait_for_vfork_done",
-					      "kernel_clone", "do_coredump" };
+	static const char *const places[] = { "seccomp_do_user_notification", "__seccomp_filter",
+					      "wait_for_vfork_done", "kernel_clone", "do_coredump", "begin_new_exec",
+					      "de_thread" };
 	char text[128];
 
 	read_file(actor, "wchan", text, sizeof text);
