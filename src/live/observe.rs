@@ -10,7 +10,7 @@ use crate::abi::{self, SeccompNotif};
 use crate::filter::{Arch, Syscall};
 use crate::scenario::{ActorId, Arg, Entry, Field, Op, Register, Schedule, SlotId};
 use crate::trace::{
-    Argument, HandlerRun, Notification, Outcome, Sender, SignalInfo, TrappedCall, Wait,
+    Argument, HandlerRun, Notification, Outcome, Sender, SignalInfo, TrappedCall, Wait, counted_id,
 };
 
 /// Events whose message is the id of a new task; that of an exec is the id that
@@ -32,7 +32,7 @@ pub(super) struct Observer<'s> {
     tids: HashMap<i32, ActorId>,
     started: Vec<Option<i32>>,
     /// The first id received on each listener.
-    first_ids: HashMap<SlotId, u64>,
+    first_ids: HashMap<SlotId, i64>,
     harness: i32,
     /// The last event of each tracee that its tracer has waited for.
     events: Vec<i32>,
@@ -229,8 +229,8 @@ impl<'s> Observer<'s> {
     fn received(&mut self, act: usize, listener: Arg, notification: &SeccompNotif) -> Notification {
         let id = match listener {
             Arg::Slot(slot, 0) => {
-                let first = *self.first_ids.entry(slot).or_insert(notification.id);
-                notification.id.wrapping_sub(first) as i64
+                let id = notification.id.cast_signed();
+                counted_id(self.first_ids.entry(slot).or_insert(id), id)
             }
             _ => 0,
         };

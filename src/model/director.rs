@@ -9,7 +9,7 @@ use super::task::{Extra, State, Task, Todo, Wait};
 use super::world::{Rest, TaskId, World};
 use crate::filter::{Arch, Syscall};
 use crate::scenario::{ActorId, Arg, Fill, Op, Origin, StatusField, Turn};
-use crate::trace::{Outcome, Wait as Waited};
+use crate::trace::{Outcome, Wait as Waited, counted_id};
 
 /// Most worlds that one turn may lead to before the model gives up.
 const MOST_WORLDS: usize = 4096;
@@ -233,7 +233,8 @@ impl World<'_> {
             if let Op::Recv { listener: Arg::Slot(slot, 0), .. } =
                 self.setting.0.schedule.acts[act].op
             {
-                notification.id = id - *self.first_ids.entry(slot).or_insert(id);
+                let first = self.first_ids.entry(slot).or_insert(id);
+                notification.id = counted_id(first, id);
             }
         }
         seen

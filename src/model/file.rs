@@ -165,7 +165,13 @@ impl World<'_> {
             },
             Poll::Epoll { .. } => match kept.or(file) {
                 None => return self.ready(task, Todo::Leave(Some(error(libc::EBADF)))),
-                Some(epoll) => self.epoll_events(epoll).map(Outcome::Ready),
+                Some(epoll) => self.epoll_events(epoll).map(|mut ready| {
+                    let last = ready.pop().unwrap_or(0);
+                    for other in ready {
+                        self.or(|world| world.found_ready(task, Outcome::Ready(other), 1));
+                    }
+                    Outcome::Ready(last)
+                }),
             },
         };
         let (timeout, interrupted) = match poll {
@@ -197,25 +203,30 @@ impl World<'_> {
         if count == 0 && timeout != 0 {
             return self.sleep(task, Wait::Ready);
         }
+        self.found_ready(task, found, count);
+    }
+
+    fn found_ready(&mut self, task: TaskId, found: Outcome, count: i64) {
         self.tasks[task].call.extra = Extra::Outcome(Box::new(found));
         self.ready(task, Todo::Leave(Some(count)));
     }
 
-    /// The events of the first file of an epoll instance that has some, as
-    /// epoll_wait(2) for one event tells them.
-    fn epoll_events(&mut self, epoll: FileId) -> Option<u32> {
-        let FileKind::Epoll(interest) = self.files[epoll].kind.clone() else { return None };
+    /// What epoll_wait(2) for one event may tell of the files of an instance: in
+    /// which order they became ready is not followed.
+    fn epoll_events(&self, epoll: FileId) -> Option<Vec<u32>> {
+        let FileKind::Epoll(interest) = &self.files[epoll].kind else { return None };
+        let mut found = Vec::new();
         for (file, _, wanted) in interest {
             if wanted & (libc::EPOLLET | libc::EPOLLONESHOT) as u32 != 0 {
                 return None;
             }
             let always = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
-            let ready = self.events(file)? & (wanted | always);
-            if ready != 0 {
-                return Some(ready);
+            let ready = self.events(*file)? & (wanted | always);
+            if ready != 0 && !found.contains(&ready) {
+                found.push(ready);
             }
         }
-        Some(0)
+        Some(found)
     }
 
     /// Something has become ready on a listener: `end` for the end of its

@@ -9,10 +9,10 @@
 //! Where the kernel leaves an order open, the model goes through all orders, so
 //! the answer to a step is a set. A trace is judged by following all the worlds
 //! that are still possible. The model deliberately allows more than kernels are
-//! known to do in two places: a call that it does not know may block or return
-//! anything, and tasks that wait for one thing are woken in any order. Where it
-//! does not follow what a scenario does, it says so
-//! ([`Agreement::Beyond`]) instead of guessing.
+//! known to do in three places: a call that it does not know may block or return
+//! anything, tasks that wait for one thing are woken in any order, and of several
+//! files that are ready epoll_wait(2) tells any first. Where it does not follow
+//! what a scenario does, it says so ([`Agreement::Beyond`]) instead of guessing.
 //!
 //! It is pure: no kernel is needed.
 

@@ -100,6 +100,18 @@ pub enum Outcome {
     Anything,
 }
 
+/// An id as a trace tells it, counted from the `first` of its listener, which is
+/// random. A name may come to stand for another listener: an id that is 2^32 or
+/// more away is of such a one, and the first of it.
+pub(crate) fn counted_id(first: &mut i64, id: i64) -> i64 {
+    let by = id.wrapping_sub(*first);
+    if by.unsigned_abs() < 1 << 32 {
+        return by;
+    }
+    *first = id;
+    0
+}
+
 /// What RECV filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -158,10 +158,14 @@ static void tell_notification(const struct act *act, int actor, const struct rec
 	}
 	say("%s%s{", act->binds ? act->binds : "", act->binds ? " " : "");
 	if (act->listener >= 0) {
-		if (!first[act->listener])
-			first[act->listener] = got->id;
-		if (got->id != first[act->listener])
-			say("id %+ld, ", (long)(got->id - first[act->listener]));
+		word *from = &first[act->listener];
+		long by = got->id - *from;
+
+		/* The name may have come to stand for another listener. */
+		if (!*from || by >= 1L << 32 || by <= -(1L << 32))
+			*from = got->id;
+		else if (by)
+			say("id %+ld, ", by);
 	}
 	if (sender >= 0)
 		say("from %s, ", names[sender]);
