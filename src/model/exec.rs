@@ -1,7 +1,7 @@
 //! execve(2), as far as others can tell.
 
 use super::signal::{Code, info};
-use super::task::{Todo, Wait};
+use super::task::{State, Todo, Wait};
 use super::world::{TaskId, World};
 use crate::scenario::Disposition;
 
@@ -47,7 +47,24 @@ impl World<'_> {
             self.close(process, number);
         }
         self.tell_of_exec(task);
+        self.end_exec(process);
         self.ready(task, Todo::Leave(Some(0)));
+    }
+
+    /// Whether a process is in an execve(2), for who would trace it.
+    pub fn is_in_exec(&self, process: TaskId) -> bool {
+        let waits = Wait::Threads;
+        [State::Asleep(waits), State::Ready(Todo::Wake(waits))].contains(&self.tasks[process].state)
+    }
+
+    /// Wakes those who wait for an execve(2) to be over.
+    pub fn end_exec(&mut self, process: TaskId) {
+        let waits = Wait::Exec(process);
+        for task in 0..self.tasks.len() {
+            if self.tasks[task].state == State::Asleep(waits) {
+                self.ready(task, Todo::Wake(waits));
+            }
+        }
     }
 
     /// A tracee that was attached, and whose tracer has not asked for the event,

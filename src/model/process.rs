@@ -86,6 +86,9 @@ impl World<'_> {
         self.ready(task, Todo::Vanish);
         self.tasks[task].call.reserves = None;
         self.tasks[task].ended = Some(ending);
+        if task == process {
+            self.end_exec(process);
+        }
         let last = self.live_threads(process).next().is_none();
         if last && self.fact("last-thread-decides-status") {
             self.processes[process].ending.get_or_insert(ending);

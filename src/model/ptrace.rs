@@ -1,8 +1,8 @@
 //! Tracers, as far as ptrace(2) meets seccomp.
 
 use super::signal::{Code, info};
-use super::step::error;
-use super::task::{Extra, Info, State, Task, Todo};
+use super::step::{ERESTARTNOINTR, error};
+use super::task::{Extra, Info, State, Task, Todo, Wait};
 use super::world::{TaskId, World};
 use crate::abi::AUDIT_ARCH_I386;
 use crate::scenario::{ActorId, Op, Register};
@@ -178,10 +178,10 @@ impl World<'_> {
     /// One of a tracer's steps.
     pub fn ptrace(&mut self, task: TaskId, op: Op) {
         let result = match op {
-            Op::Attach(ActorId(tracee)) => self.attach(task, tracee, None),
+            Op::Attach(ActorId(tracee)) => return self.attach(task, tracee, None),
             Op::Seize { tracee, options } => {
                 let options = self.value(task, options);
-                self.attach(task, tracee.0, Some(options))
+                return self.attach(task, tracee.0, Some(options));
             }
             Op::Interrupt(ActorId(tracee)) => self.interrupt(task, tracee),
             _ => {
@@ -207,25 +207,30 @@ impl World<'_> {
         self.ready(task, Todo::Leave(Some(result)));
     }
 
-    fn attach(&mut self, task: TaskId, tracee: TaskId, options: Option<u64>) -> i64 {
-        if !self.is_there(tracee) {
-            return error(libc::ESRCH);
-        }
-        let own = self.tasks[task].process == self.tasks[tracee].process;
-        if own || self.tasks[tracee].traced.is_some() {
-            return error(libc::EPERM);
-        }
+    /// PTRACE_ATTACH, or PTRACE_SEIZE with options (`ptrace_attach`).
+    fn attach(&mut self, task: TaskId, tracee: TaskId, options: Option<u64>) {
+        let process = self.tasks[tracee].process;
         let number = self.may_suspend(task, options.unwrap_or(0));
-        if number != 0 {
-            return error(number);
-        }
-        if self.tasks[tracee].state == State::Gone {
-            return error(libc::EPERM);
-        }
-        if matches!(self.tasks[tracee].state, State::Stopped(_)) {
-            self.leave_off("a stopped task is traced");
-        }
-        self.link(task, tracee, options)
+        let result = if !self.is_there(tracee) {
+            error(libc::ESRCH)
+        } else if number != 0 {
+            error(number)
+        } else if self.tasks[task].process == process {
+            error(libc::EPERM)
+        } else if self.is_in_exec(process) {
+            return match self.disturbed(task) {
+                true => self.ready(task, Todo::Leave(Some(ERESTARTNOINTR))),
+                false => self.sleep(task, Wait::Exec(process)),
+            };
+        } else if self.tasks[tracee].traced.is_some() || self.tasks[tracee].state == State::Gone {
+            error(libc::EPERM)
+        } else {
+            if matches!(self.tasks[tracee].state, State::Stopped(_)) {
+                self.leave_off("a stopped task is traced");
+            }
+            self.link(task, tracee, options)
+        };
+        self.ready(task, Todo::Leave(Some(result)));
     }
 
     /// Makes a task a tracee (`ptrace_link`).

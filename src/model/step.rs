@@ -187,6 +187,8 @@ impl World<'_> {
             Wait::Ready => self.wait_for_events(task),
             Wait::Child(child) => self.wait_for_child(task, child),
             Wait::Threads => self.exec_alone(task),
+            // It tries again.
+            Wait::Exec(_) => self.ready(task, Todo::Execute),
             // A page comes in whatever signals are pending.
             Wait::Page(page) => self.sleep(task, Wait::Page(page)),
             Wait::Thaw(result) => self.ready(task, Todo::Deliver(result)),

@@ -182,6 +182,8 @@ pub(super) enum Wait {
     Child(TaskId),
     /// The other threads of its process to be gone.
     Threads,
+    /// The execve(2) of a process to be over (`cred_guard_mutex`).
+    Exec(TaskId),
     /// A held page.
     Page(usize),
     /// Its cgroup to thaw.
