@@ -26,8 +26,8 @@ pub struct Mutant {
     pub text: String,
     /// What comes in its place.
     pub instead: String,
-    /// Who has to find it, each of them: `catalogue` for `run` or else
-    /// `explore`, or one of libFuzzer's targets.
+    /// Who has to find it, each of them: `catalogue` for `run`, of the catalogue
+    /// or of tests/diverged/, or else `explore`; or one of libFuzzer's targets.
     pub by: Vec<String>,
 }
 
