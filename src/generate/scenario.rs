@@ -283,10 +283,9 @@ fn listener(u: &mut Unstructured<'_>, script: &mut Script, holders: &[&'static s
 }
 
 fn signal(u: &mut Unstructured<'_>, script: &mut Script, waiting: &[&'static str]) {
-    let whom = match waiting {
-        [] => u.one(&script.those(|one| one.doing != Doing::Unborn)),
-        _ if u.once_in(8) => u.one(&script.those(|one| one.doing != Doing::Unborn)),
-        waiting => u.one(waiting),
+    let whom = match waiting.is_empty() || u.once_in(8) {
+        true => u.one(&script.those(|one| one.doing != Doing::Unborn)),
+        false => u.one(waiting),
     };
     let scope = u.one(&["", " scope=process"]);
     // Mostly one for which something is set up.
@@ -339,18 +338,15 @@ fn filters(u: &mut Unstructured<'_>, script: &mut Script, targets: &[&'static st
     }
 }
 
-/// How a tracer lets its tracee go on, maybe with a signal.
-const GOES_ON: [&str; 3] = ["resume", "to_syscall", "detach"];
-
 fn trace(u: &mut Unstructured<'_>, script: &mut Script) {
     let born = script.those(|one| one.doing != Doing::Unborn && ["T", "C"].contains(&one.name));
     let whom = u.one(&born);
     let signal = u.weighted(&[(3, ""), (1, " signal=SIGUSR1"), (1, " signal=SIGKILL")]);
     let act = u.one(&[
         "wait X",
-        "resume X",
-        "to_syscall X",
-        "detach X",
+        "resume X$",
+        "to_syscall X$",
+        "detach X$",
         "interrupt X",
         "event_message X",
         "get_register X nr",
@@ -366,6 +362,5 @@ fn trace(u: &mut Unstructured<'_>, script: &mut Script) {
         "get_filter X 0",
         "get_filter X 1",
     ]);
-    let signal = if GOES_ON.iter().any(|verb| act.starts_with(verb)) { signal } else { "" };
-    script.act(Some("P"), act.replace('X', whom) + signal);
+    script.act(Some("P"), act.replace('X', whom).replace('$', signal));
 }

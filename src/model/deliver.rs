@@ -50,7 +50,7 @@ impl World<'_> {
                     self.tasks[task].pending.entry(signal).or_insert(info);
                     continue;
                 }
-                if continued && self.stops(task, signal) {
+                if continued && signal == libc::SIGSTOP {
                     continue;
                 }
             }
@@ -88,9 +88,7 @@ impl World<'_> {
         let Delivery { again, before_call, .. } = std::mem::take(&mut self.tasks[task].delivery);
         match result {
             _ if before_call => self.ready(task, Todo::Enter),
-            Some(code) if !again && called && is_restart(code) => {
-                self.restart(task, code);
-            }
+            Some(code) if !again && called && is_restart(code) => self.restart(task, code),
             _ if again => self.restart(task, result.unwrap_or(ERESTARTSYS)),
             _ => self.finish(task, result),
         }
@@ -149,7 +147,7 @@ impl World<'_> {
             // A worker leads a session of its own, so its process group is an
             // orphaned one (is_current_pgrp_orphaned).
             Disposition::Default if STOPS.contains(&signal) && signal != libc::SIGSTOP => {}
-            Disposition::Default if self.stops(task, signal) => {
+            Disposition::Default if STOPS.contains(&signal) => {
                 self.processes[process].stopped = true;
                 let others: Vec<TaskId> =
                     self.live_threads(process).filter(|other| *other != task).collect();
@@ -160,11 +158,6 @@ impl World<'_> {
             Disposition::Default => self.end_process(process, Ending::Signal(signal)),
         }
         result
-    }
-
-    /// Whether a signal is there to stop a task's process.
-    fn stops(&self, task: TaskId, signal: i32) -> bool {
-        STOPS.contains(&signal) && self.disposition(task, signal) == Disposition::Default
     }
 
     /// Runs the handler of a frame. What becomes of the interrupted call's

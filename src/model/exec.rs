@@ -27,7 +27,7 @@ impl World<'_> {
     /// Goes on with execve(2) once the other threads are gone (`de_thread`).
     pub fn exec_alone(&mut self, task: TaskId) {
         let process = self.tasks[task].process;
-        if self.unreaped_threads(process).any(|other| other != task) {
+        if !self.is_alone(task) {
             return self.sleep(task, Wait::Threads);
         }
         let this = &mut self.processes[process];

@@ -168,9 +168,7 @@ impl World<'_> {
             let filter = self.tasks[task].filter.take();
             self.release(filter);
         }
-        if self.unreaped_threads(process).all(|other| other == process)
-            && self.tasks[process].state == State::Asleep(Wait::Threads)
-        {
+        if self.tasks[process].state == State::Asleep(Wait::Threads) && self.is_alone(process) {
             self.ready(process, Todo::Wake(Wait::Threads));
         }
         if self.has_ended(process) {
@@ -188,8 +186,7 @@ impl World<'_> {
     /// Whether a process has ended for those who wait for it: its first thread
     /// has, and the others are gone (`delay_group_leader`).
     pub fn has_ended(&self, process: TaskId) -> bool {
-        self.tasks[process].state == State::Gone
-            && self.unreaped_threads(process).all(|task| task == process)
+        self.tasks[process].state == State::Gone && self.is_alone(process)
     }
 
     /// Whether all threads of a process have ended, whoever has yet to wait for

@@ -107,7 +107,7 @@ impl World<'_> {
         // Before, threads that have ended and were not reaped counted, too.
         let alone = match self.fact("kill-thread-counts-live-threads") {
             true => self.live_threads(process).all(|other| other == task),
-            false => self.unreaped_threads(process).all(|other| other == task),
+            false => self.is_alone(task),
         };
         if alone {
             self.kill_process(task);

@@ -229,6 +229,11 @@ impl World<'_> {
         (0..self.tasks.len()).filter(move |task| self.tasks[*task].process == process).filter(there)
     }
 
+    /// Whether no other thread of its process is there.
+    pub fn is_alone(&self, task: TaskId) -> bool {
+        self.unreaped_threads(self.tasks[task].process).all(|other| other == task)
+    }
+
     /// Whether the kernel has a task in its lists: threads but the first are
     /// reaped as they end, if nobody traces them.
     pub fn is_there(&self, task: TaskId) -> bool {
